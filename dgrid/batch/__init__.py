@@ -1,0 +1,1 @@
+"""What each batch system says about the job: id, nodes, variables."""

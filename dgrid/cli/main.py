@@ -1,0 +1,36 @@
+"""The command ``dgrid``: its groups of commands, and the one place where an error becomes an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from dgrid import __version__
+from dgrid.errors import DgridError
+
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+class _RunByDefault(click.Group):
+    """``dgrid --hostfile=F --dockdef=D`` means ``dgrid run --hostfile=F --dockdef=D``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0].startswith("-") and args[0] not in ("-h", "--help", "--version"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_RunByDefault, context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="dgrid")
+def dgrid() -> None:
+    """Run groups of containers in a batch job, as yourself, and leave nothing behind."""
+
+
+def entry() -> None:
+    """The console script: errors of ours become a message and their exit code, bugs keep their traceback."""
+    try:
+        dgrid.main(prog_name="dgrid", standalone_mode=True)
+    except DgridError as error:
+        click.echo(f"dgrid: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,1 @@
+"""Acting on many nodes: links, engines, start, attach, supervise, teardown."""

@@ -1,0 +1,1 @@
+"""Deciding: which container goes where, under which name, with which request. Touches nothing."""

@@ -1,0 +1,30 @@
+"""What the check of a node found out, as far as the plan depends on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class EngineKind(Enum):
+    """Which container engine a node runs."""
+
+    DOCKER = "docker"
+    PODMAN = "podman"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """``address`` is the node's IP as the other nodes reach it, None if it was not learnt.
+
+    ``rootless``: the engine runs as the submitter and maps ids. ``has_init``: the engine has an init process to put
+    in front of commands. ``swarm_managers``: node ids of the managers of the swarm the engine is an active member
+    of, empty if it is in none; ``is_manager`` says whether it is one itself.
+    """
+
+    engine: EngineKind = EngineKind.DOCKER
+    rootless: bool = False
+    has_init: bool = True
+    address: str | None = None
+    swarm_managers: frozenset[str] = frozenset()
+    is_manager: bool = False

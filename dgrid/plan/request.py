@@ -1,0 +1,58 @@
+"""What is asked of the engines, as values: the run sends exactly these, and ``dgrid plan`` prints exactly these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dgrid.plan.definition import Mount, Resources
+
+
+@dataclass(frozen=True, slots=True)
+class FileToPlace:
+    """A file (or, with ``content`` None, an empty directory) put into a container before its first instruction."""
+
+    path: str
+    content: bytes | None
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRequest:
+    """A network of the run, made on ``node`` before the first create. ``driver`` is "bridge" or "overlay"."""
+
+    node: str
+    name: str
+    driver: str
+    labels: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRequest:
+    """One container to be created on one node's engine.
+
+    ``network`` is the engine-side name of the run's network, or "host". ``extra_hosts`` are (name, address) pairs
+    for names that nobody resolves. ``environment`` holds every variable, in order, later ones having been merged.
+    ``user`` is decimal ``uid:gid``; ``groups`` decimal gids.
+    """
+
+    name: str
+    image: str
+    command: tuple[str, ...] | None
+    entrypoint: tuple[str, ...] | None
+    environment: tuple[tuple[str, str], ...]
+    labels: tuple[tuple[str, str], ...]
+    mounts: tuple[Mount, ...]
+    files: tuple[FileToPlace, ...]
+    user: str
+    groups: tuple[str, ...]
+    hostname: str | None
+    network: str
+    aliases: tuple[str, ...]
+    extra_hosts: tuple[tuple[str, str], ...]
+    work_dir: str | None
+    resources: Resources
+    is_head: bool
+    tty: bool
+    stop_signal: str | None
+    init: bool
+    keep_id: bool
