@@ -143,7 +143,7 @@ def main(arguments: Iterable[str]) -> None:
     options = parser.parse_args(list(arguments))
     with Server(options.port) as server:
         print(
-            "This is dgrid's stand-in for MongoDB, not MongoDB: it keeps everything in memory and knows a few commands.\n"
+            "This is dgrid's stand-in for MongoDB, not MongoDB: all in memory, and it knows a few commands only.\n"
             f"mongo_standin: waiting for connections on port {server.server_address[1]}",
             flush=True,
         )

@@ -20,7 +20,13 @@ Document = dict[str, Any]
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 FIRST_BATCH, NEXT_BATCH = 101, 5000
-CODE_NAMES = {2: "BadValue", 26: "NamespaceNotFound", 43: "CursorNotFound", 59: "CommandNotFound", 115: "CommandNotSupported"}
+CODE_NAMES = {
+    2: "BadValue",
+    26: "NamespaceNotFound",
+    43: "CursorNotFound",
+    59: "CommandNotFound",
+    115: "CommandNotSupported",
+}
 DUPLICATE_KEY = 11000
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
@@ -67,15 +73,18 @@ def compare(operator: str, value: Any, bound: Any) -> bool:
 
 
 def project(document: Document, projection: Document) -> Document:
-    """The fields asked for: ``{"relay": 1, "_id": 0}``. Leaving out fields other than ``_id`` is not known."""
+    """The fields asked for: ``{"relay": 1}`` names those wanted, ``{"relay": 0}`` those unwanted; ``_id`` may
+    differ."""
     if not projection:
         return document
-    fields = {name for name, wanted in projection.items() if wanted}
-    if any(not wanted and name != "_id" for name, wanted in projection.items()) or not fields - {"_id"}:
-        raise CommandError(2, "the stand-in's projections only name the fields wanted, and _id: 0")
-    if projection.get("_id", 1):
-        fields.add("_id")
-    return {name: value for name, value in document.items() if name in fields}
+    if any("." in name or isinstance(wanted, dict | str) for name, wanted in projection.items()):
+        raise CommandError(2, "the stand-in's projections have plain field names and 0 or 1 only")
+    choices = {bool(wanted) for name, wanted in projection.items() if name != "_id"}
+    if len(choices) == 2:
+        raise CommandError(2, "a projection cannot both name the fields wanted and those unwanted")
+    including = choices == {True} or (not choices and bool(projection["_id"]))
+    chosen = {"_id": including} | {name: bool(wanted) for name, wanted in projection.items()}
+    return {name: value for name, value in document.items() if chosen.get(name, not including)}
 
 
 class Store:
@@ -129,7 +138,8 @@ class Store:
         for index, document in enumerate(command.get("documents", [])):
             key = freeze(document.setdefault("_id", ObjectId()))
             if key in collection:
-                errors.append({"index": index, "code": DUPLICATE_KEY, "errmsg": f"duplicate key: _id {document['_id']!r}"})
+                message = f"duplicate key: _id {document['_id']!r}"
+                errors.append({"index": index, "code": DUPLICATE_KEY, "errmsg": message})
                 if command.get("ordered", True):
                     break
                 continue
@@ -154,9 +164,7 @@ class Store:
             raise CommandError(43, f"cursor id {number} not found")
         return self.batch(number, name, documents, command.get("batchSize") or NEXT_BATCH, "nextBatch", False)
 
-    def batch(
-        self, number: int, name: str, documents: list[Document], size: int, key: str, single: bool
-    ) -> Document:
+    def batch(self, number: int, name: str, documents: list[Document], size: int, key: str, single: bool) -> Document:
         rest = [] if single else documents[size:]
         number = (number or next(self.numbers)) if rest else 0
         if rest:
@@ -189,7 +197,7 @@ class Store:
 
 
 def namespace(command: Document, verb: str) -> str:
-    """"database.collection" of a command."""
+    """Database and collection of a command, as in "sendmail.logins"."""
     if not isinstance(command[verb], str) or not command[verb]:
         raise CommandError(2, f"{verb} needs the name of a collection")
     return f"{command.get('$db', 'test')}.{command[verb]}"

@@ -48,9 +48,10 @@ def main() -> None:
     parser.add_argument("--user", help="log in to the database; the password is read from stdin")
     options = parser.parse_args()
 
-    login = {}
+    login: dict[str, Any] = {}
     if options.user:
-        login = {"username": options.user, "password": sys.stdin.readline().rstrip("\n"), "authSource": options.database}
+        password = sys.stdin.readline().rstrip("\n")
+        login = {"username": options.user, "password": password, "authSource": options.database}
     start, end = month_bounds(options.month)
     try:
         with MongoClient(options.address, serverSelectionTimeoutMS=WAIT_MS, **login) as client:

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 SSH_PORT = 2222
@@ -49,8 +50,7 @@ class Job:
 
 def read_job(environment: Mapping[str, str]) -> Job:
     try:
-        with open(environment["HOSTFILE"], encoding="utf-8") as file:
-            hosts = json.load(file)
+        hosts = json.loads(Path(environment["HOSTFILE"]).read_text(encoding="utf-8"))
         wants_login = environment.get("AUTH", "no") == "yes"
         return Job(
             workers=tuple(hosts["workers"]),
@@ -69,7 +69,7 @@ def read_dump(path: str) -> Iterator[dict[str, Any]]:
     from bson import InvalidBSON, decode_file_iter
 
     try:
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             yield from decode_file_iter(file)
     except InvalidBSON as error:
         raise JobError(f"{path} is not a stream of BSON documents: {error}") from error
@@ -79,7 +79,9 @@ def load(job: Job, records: Iterable[dict[str, Any]]) -> tuple[int, list[str]]:
     """Fills the collection anew; the number of records, and the months they are of, in order."""
     from pymongo import MongoClient
 
-    login = {"username": job.user, "password": job.password, "authSource": job.database} if job.user else {}
+    login: dict[str, Any] = {}
+    if job.user:
+        login = {"username": job.user, "password": job.password, "authSource": job.database}
     months: set[str] = set()
     with MongoClient(job.address, serverSelectionTimeoutMS=WAIT_MS, **login) as client:
         about = client.admin.command("buildInfo")
@@ -100,8 +102,11 @@ def analyse(job: Job, worker: str, month: str) -> Counts:
         command += ["--user", job.user]
     try:
         done = subprocess.run(
-            command, input=f"{job.password}\n" if job.password else "",
-            capture_output=True, text=True, timeout=ANALYSIS_TIMEOUT_S,
+            command,
+            input=f"{job.password}\n" if job.password else "",
+            capture_output=True,
+            text=True,
+            timeout=ANALYSIS_TIMEOUT_S,
         )
     except subprocess.TimeoutExpired as error:
         raise JobError(f"{worker}: no answer for {month} within {ANALYSIS_TIMEOUT_S} s") from error

@@ -6,6 +6,7 @@ use IO::Socket::INET;
 
 open(my $file, '<', $ENV{DGRID_HOSTFILE}) or die "head: cannot read the hostfile $ENV{DGRID_HOSTFILE}: $!\n";
 my $hostfile = do { local $/; <$file> };
+$hostfile =~ s/\s+$//;
 print "The hostfile: $hostfile\n";
 
 # {"workers": ["node2", "node3"]}: real programs use a JSON library, which the smallest image does not have.

@@ -4,6 +4,9 @@ use strict;
 use warnings;
 use IO::Socket::INET;
 
+# A caller may hang up unheard, as the check whether this worker is ready does.
+$SIG{PIPE} = 'IGNORE';
+
 my $listener = IO::Socket::INET->new(LocalPort => 7000, Listen => 5, ReuseAddr => 1)
     or die "worker: cannot listen on port 7000: $@\n";
 
