@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dgrid.plan.allocation import Allocation, Node
-from dgrid.plan.definition import Container, NetworkMode
+from dgrid.plan.allocation import Allocation, Node, Submitter
+from dgrid.plan.create import Decided, create_requests, host_of
+from dgrid.plan.definition import Container, Definition, NetworkMode
+from dgrid.plan.facts import EngineKind, NodeFacts
+from dgrid.plan.files import check_hostfile, warn_of_hostfile
+from dgrid.plan.naming import check_names, labels, network_name
+from dgrid.plan.network import Facts, Network, check_ports, choose_network, host_entries
+from dgrid.plan.order import start_order
+from dgrid.plan.placement import Placed, place
+from dgrid.plan.reasons import Reasons
 from dgrid.plan.request import CreateRequest, NetworkRequest
 
 
@@ -52,3 +61,90 @@ class Plan:
         """The nodes that get at least one instance, in node-file order."""
         used = {instance.node.name for instance in self.instances}
         return tuple(node for node in self.allocation.nodes if node.name in used)
+
+
+def make_plan(
+    definition: Definition,
+    allocation: Allocation,
+    submitter: Submitter,
+    session: str,
+    facts: Facts,
+    oversubscribe: bool = False,
+) -> Plan:
+    """Decide everything about a run; touches nothing.
+
+    ``facts`` is by node name; a node that is not in it counts as not asked (a dry run), and has the defaults of
+    NodeFacts. ``oversubscribe`` lets nodes take more instances than slots. The same arguments give the same plan.
+    Raises PlanError with all reasons at once, as far as they can be told apart: first those of names, order and
+    placement, then those of the network, the mounts and the engines.
+    """
+    reasons = Reasons()
+    placed: tuple[Placed, ...] = ()
+    order: tuple[tuple[str, ...], ...] = ()
+    with reasons.gather():
+        order = start_order(definition)
+    with reasons.gather():
+        placed = place(definition, allocation, oversubscribe)
+    reasons.extend(check_names((instance.container, instance.name) for instance in placed))
+    reasons.raise_all()
+
+    network, entries = _connect(definition, placed, facts)
+    decided = Decided(session, allocation, submitter, definition.hostfile_format, network, entries, facts)
+    requests = create_requests(placed, decided)
+    return Plan(
+        session=session,
+        allocation=allocation,
+        instances=tuple(
+            Instance(one.container, one.index, one.name, one.node, host_of(one, network), request)
+            for one, request in zip(placed, requests, strict=True)
+        ),
+        network_mode=network.mode,
+        networks=_networks(network, session, allocation, submitter),
+        start_order=order,
+        warnings=tuple(_warnings(definition)),
+    )
+
+
+def _connect(
+    definition: Definition, placed: tuple[Placed, ...], facts: Facts
+) -> tuple[Network, tuple[tuple[str, str], ...]]:
+    """The network and the hosts entries. Whatever else the plan could fail of is checked here too."""
+    reasons = Reasons()
+    network = Network(NetworkMode.HOST, None)
+    entries: tuple[tuple[str, str], ...] = ()
+    for container in definition.containers:
+        reasons.extend(check_hostfile(container, definition.hostfile_format))
+    reasons.extend(_check_engines(placed, facts))
+    with reasons.gather():
+        network = choose_network(definition.network, placed, facts)
+        if network.mode is NetworkMode.HOST:
+            reasons.extend(check_ports(placed))
+            entries = host_entries(placed, facts)
+    reasons.raise_all()
+    return network, entries
+
+
+def _networks(
+    network: Network, session: str, allocation: Allocation, submitter: Submitter
+) -> tuple[NetworkRequest, ...]:
+    if network.maker is None:
+        return ()
+    marks = labels(session, allocation.job_id, submitter.name, node=network.maker)
+    return (NetworkRequest(network.maker, network_name(session), network.mode.value, marks),)
+
+
+def _check_engines(placed: tuple[Placed, ...], facts: Facts) -> Iterator[str]:
+    for instance in placed:
+        engine = facts.get(instance.node.name, NodeFacts()).engine
+        if engine is EngineKind.PODMAN and instance.container.resources.gpus:
+            yield (
+                f'{instance.node.name}: container "{instance.container.name}" wants GPUs, which dgrid can ask of '
+                'Docker only, and this node runs Podman — run it on nodes with Docker, or drop "gpus"'
+            )
+
+
+def _warnings(definition: Definition) -> Iterator[str]:
+    for container in definition.containers:
+        if container.checkpointing:
+            yield f'container "{container.name}": "checkpointing" does nothing yet'
+        yield from warn_of_hostfile(container, definition.hostfile_format)
