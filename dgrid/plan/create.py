@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from dgrid.plan.allocation import Allocation, Submitter
 from dgrid.plan.definition import Container, HostfileFormat
-from dgrid.plan.environment import Pairs, own_environment, shared_environment
 from dgrid.plan.facts import EngineKind, NodeFacts
 from dgrid.plan.files import files_to_place
 from dgrid.plan.hostfile import hostfile_path, hostfile_text
@@ -15,6 +14,7 @@ from dgrid.plan.naming import engine_name, labels, network_name
 from dgrid.plan.network import Facts, Network, aliases
 from dgrid.plan.placement import Placed
 from dgrid.plan.request import CreateRequest, FileToPlace
+from dgrid.plan.variables import Pairs, own_environment, shared_environment
 
 
 @dataclass(frozen=True, slots=True)
