@@ -83,7 +83,7 @@ def project(document: Document, projection: Document) -> Document:
     if len(choices) == 2:
         raise CommandError(2, "a projection cannot both name the fields wanted and those unwanted")
     including = choices == {True} or (not choices and bool(projection["_id"]))
-    chosen = {"_id": including} | {name: bool(wanted) for name, wanted in projection.items()}
+    chosen = {"_id": True} | {name: bool(wanted) for name, wanted in projection.items()}
     return {name: value for name, value in document.items() if chosen.get(name, not including)}
 
 
