@@ -35,6 +35,12 @@ def host_of(instance: Placed, network: Network) -> str:
     return instance.node.name if network.maker is None else instance.name
 
 
+def is_mapped(facts: Facts, node: str) -> bool:
+    """Whether the node's engine puts containers into a user namespace, where the user's id must be kept by request."""
+    known = facts.get(node, NodeFacts())
+    return known.rootless and known.engine is EngineKind.PODMAN
+
+
 def create_requests(placed: tuple[Placed, ...], run: Decided) -> Iterator[CreateRequest]:
     """One request for each instance, in the same order."""
     hosts = [(instance.container, host_of(instance, run.network)) for instance in placed]
@@ -66,7 +72,6 @@ def _share(container: Container, hosts: Mapping[str, str], hostfile: bytes, run:
 
 def _request(instance: Placed, shared: _Shared, run: Decided) -> CreateRequest:
     container, user = instance.container, run.submitter
-    facts = run.facts.get(instance.node.name, NodeFacts())
     on_host = run.network.maker is None
     return CreateRequest(
         name=engine_name(instance.name, run.session),
@@ -95,6 +100,6 @@ def _request(instance: Placed, shared: _Shared, run: Decided) -> CreateRequest:
         is_head=container.interactive,
         tty=container.tty,
         stop_signal=container.stop_signal,
-        init=facts.has_init,
-        keep_id=facts.rootless and facts.engine is EngineKind.PODMAN,
+        init=run.facts.get(instance.node.name, NodeFacts()).has_init,
+        keep_id=is_mapped(run.facts, instance.node.name),
     )

@@ -67,7 +67,8 @@ def _host_config(request: CreateRequest) -> dict[str, Any]:
         "LogConfig": _LOG,
         "Mounts": [_mount(mount) for mount in request.mounts],
         "ExtraHosts": [f"{name}:{address}" for name, address in request.extra_hosts],
-        "GroupAdd": list(request.groups),
+        # In a user namespace of Podman's these numbers mean other groups, or none, and then it does not start (4.3).
+        "GroupAdd": [] if request.keep_id else list(request.groups),
         **_limits(request.resources),
     }
     if request.init:

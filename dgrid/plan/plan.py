@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dgrid.plan.allocation import Allocation, Node, Submitter
-from dgrid.plan.create import Decided, create_requests, host_of
+from dgrid.plan.create import Decided, create_requests, host_of, is_mapped
 from dgrid.plan.definition import Container, Definition, NetworkMode
 from dgrid.plan.facts import EngineKind, NodeFacts
 from dgrid.plan.files import check_hostfile, warn_of_hostfile
+from dgrid.plan.folding import fold
 from dgrid.plan.naming import check_names, labels, network_name
 from dgrid.plan.network import Facts, Network, check_ports, choose_network, host_entries
 from dgrid.plan.order import start_order
@@ -101,7 +102,7 @@ def make_plan(
         network_mode=network.mode,
         networks=_networks(network, session, allocation, submitter),
         start_order=order,
-        warnings=tuple(_warnings(definition)),
+        warnings=(*_warnings(definition), *_lost_groups(placed, submitter, facts)),
     )
 
 
@@ -148,3 +149,13 @@ def _warnings(definition: Definition) -> Iterator[str]:
         if container.checkpointing:
             yield f'container "{container.name}": "checkpointing" does nothing yet'
         yield from warn_of_hostfile(container, definition.hostfile_format)
+
+
+def _lost_groups(placed: tuple[Placed, ...], submitter: Submitter, facts: Facts) -> Iterator[str]:
+    rootless = [name for name in dict.fromkeys(one.node.name for one in placed) if is_mapped(facts, name)]
+    groups = [str(gid) for gid in submitter.groups if gid != submitter.gid]
+    if rootless and groups:
+        yield (
+            f"{fold(rootless)}: containers of rootless Podman have your uid and gid, but not your other groups "
+            f"({', '.join(groups)}); files that only those groups may use are closed to them"
+        )
