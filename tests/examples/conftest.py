@@ -14,6 +14,9 @@ import pytest
 from by_hand import IMAGES, MAIL_RELAYS, UID, Hand, Images, Records, docker
 from pymongo import MongoClient
 
+from dgrid.lab.machine import DEFAULT_ENGINE, machine_at
+from dgrid.lab.node_image import ensure_base
+
 
 @pytest.fixture(scope="session")
 def make_records(tmp_path_factory: pytest.TempPathFactory) -> Records:
@@ -63,7 +66,13 @@ def hand() -> Iterator[Hand]:
 
 
 @pytest.fixture(scope="session")
-def images() -> Images:
+def base() -> None:
+    """The images' base image is on this machine."""
+    ensure_base(machine_at(DEFAULT_ENGINE), print)
+
+
+@pytest.fixture(scope="session")
+def images(base: None) -> Images:
     """The images as setup.sh builds them, with the stand-in for MongoDB. They stay: the next time is faster."""
     settings = {"FOR_USER": "dgridtest", "FOR_UID": str(UID), "MONGODB": "standin", "BUILD_ARGS": "--network host"}
     command = [str(MAIL_RELAYS / "setup.sh"), "images"]
