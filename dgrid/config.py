@@ -1,0 +1,80 @@
+"""Settings of the site and the user: /etc/dgrid/config.toml, then ~/.config/dgrid/config.toml over it.
+
+[nodes]
+link = "openssh"
+engine = "podman"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from dgrid.errors import UsageError
+
+_CHOICES = {"link": ("auto", "paramiko", "openssh"), "engine": ("auto", "docker", "podman")}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run may be told besides its definition and its nodes; times in seconds.
+
+    ``link`` is how nodes are reached, ``engine`` which of their engines is used ("auto": Docker where it answers,
+    else Podman). ``engine_socket`` is the engine's socket on the nodes, None where it is in its usual place.
+    ``connect_timeout_s`` bounds a log-in, ``call_timeout_s`` one call of an engine, ``pull_timeout_s`` fetching one
+    image. ``grace_s`` is the time from asking a container to end to killing it. ``parallel`` is how many nodes are
+    worked on at a time.
+    """
+
+    link: str = "auto"
+    engine: str = "auto"
+    engine_socket: str | None = None
+    connect_timeout_s: float = 10.0
+    call_timeout_s: float = 60.0
+    pull_timeout_s: float = 1800.0
+    grace_s: float = 10.0
+    parallel: int = 32
+
+
+def read_settings(files: Iterable[Path]) -> Settings:
+    """Later files win; files that are not there are no error. Raises UsageError naming the file and the key."""
+    settings = Settings()
+    for file in files:
+        try:
+            text = file.read_text()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise UsageError(f"{file}: cannot be read ({error.strerror})") from error
+        settings = replace(settings, **_table(file, text))
+    return settings
+
+
+def _table(file: Path, text: str) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{file}: this is not TOML: {error}") from error
+    strangers = sorted(set(data) - {"nodes"})
+    if strangers:
+        raise UsageError(f"{file}: there is no setting {strangers[0]}; all settings stand in the table [nodes]")
+    return {key: _value(file, key, value) for key, value in data.get("nodes", {}).items()}
+
+
+def _value(file: Path, key: str, value: Any) -> Any:
+    types = {field.name: str(field.type) for field in fields(Settings)}
+    if key not in types:
+        raise UsageError(f"{file}: there is no setting nodes.{key}; there are: {', '.join(types)}")
+    if key in _CHOICES and value not in _CHOICES[key]:
+        raise UsageError(f"{file}: nodes.{key} is one of {', '.join(_CHOICES[key])}")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if types[key] == "float" and number and value >= 0:
+        return float(value)
+    if types[key] == "int" and number and int(value) == value and value >= 1:
+        return int(value)
+    if types[key].startswith("str") and isinstance(value, str):
+        return value
+    raise UsageError(f"{file}: nodes.{key} cannot be {value!r}; it is a {types[key].split(' ')[0]}")

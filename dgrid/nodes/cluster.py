@@ -1,0 +1,171 @@
+"""The nodes of a run with their links and engines open: checked all at once, closed all at once."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from dgrid.config import Settings
+from dgrid.errors import NodeCheckError, NodeError
+from dgrid.nodes.choose_engine import choose_engine
+from dgrid.nodes.engine import Engine, EngineInfo
+from dgrid.nodes.fanout import errors_of, fan_out, values_of
+from dgrid.nodes.link import Link, LinkKind
+from dgrid.nodes.open_link import LinkOpener
+from dgrid.nodes.probe import Findings, probe
+from dgrid.nodes.signals import StopSignals
+from dgrid.plan.allocation import Node
+from dgrid.plan.facts import NodeFacts
+from dgrid.plan.files import mount_at
+from dgrid.plan.plan import Plan
+from dgrid.plan.request import CreateRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One machine with its link and engine. With ``--local`` it stands for several ``nodes``."""
+
+    nodes: tuple[Node, ...]
+    link: Link
+    engine: Engine
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.link.node
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """All machines of a run, in node-file order. Use as a context manager: leaving it cuts every connection."""
+
+    machines: tuple[Machine, ...]
+    settings: Settings
+
+    def engine(self, node: Node) -> Engine:
+        """The engine of a node."""
+        return self.machine(node).engine
+
+    def machine(self, node: Node) -> Machine:
+        """The machine a node is."""
+        return self._by_node()[node.name]
+
+    def facts(self) -> Mapping[str, NodeFacts]:
+        """What the plan needs to know of each node, by node name. Raises NodeCheckError."""
+        addresses = _addresses(self.machines)
+        return {
+            node.name: _facts(machine.engine.info, addresses[machine.name])
+            for machine in self.machines
+            for node in machine.nodes
+        }
+
+    def close(self) -> None:
+        """Cut all connections, each in its own thread: one that hangs delays no other."""
+        fan_out(self.machines, _close, len(self.machines))
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _by_node(self) -> dict[str, Machine]:
+        return {node.name: machine for machine in self.machines for node in machine.nodes}
+
+
+def open_cluster(plan: Plan, uid: int, settings: Settings, stop: StopSignals) -> Cluster:
+    """Reach, log in to and check every node of the plan at once. Raises ManyNodesError with all that fail."""
+    opener = LinkOpener(LinkKind(settings.link), settings.connect_timeout_s)
+    groups = _by_machine(plan.nodes)
+    outcomes = fan_out(groups, lambda nodes: _open_machine(nodes, plan, uid, settings, opener), settings.parallel, stop)
+    if errors_of(outcomes):
+        Cluster(tuple(outcome.value for outcome in outcomes if outcome.value is not None), settings).close()
+    return Cluster(values_of(outcomes), settings)
+
+
+def _by_machine(nodes: tuple[Node, ...]) -> tuple[tuple[Node, ...], ...]:
+    local = tuple(node for node in nodes if node.is_local)
+    groups = [(node,) for node in nodes if not node.is_local]
+    return (local, *groups) if local else tuple(groups)
+
+
+def _open_machine(nodes: tuple[Node, ...], plan: Plan, uid: int, settings: Settings, opener: LinkOpener) -> Machine:
+    link = opener.open(nodes[0])
+    try:
+        requests = [instance.request for instance in plan.instances if instance.node in nodes]
+        sources = tuple(sorted({mount.source for request in requests for mount in request.mounts}))
+        writable = tuple(sorted({path for request in requests for path in _written_through(request)}))
+        findings = probe(link, sources, writable, settings.connect_timeout_s)
+        _check(link.node, findings, uid)
+        engine = choose_engine(link, findings, settings.engine, settings.engine_socket, settings.call_timeout_s)
+        return Machine(nodes, link, engine)
+    except NodeError:
+        link.close()
+        raise
+
+
+def _check(node: str, findings: Findings, uid: int) -> None:
+    if findings.uid != uid:
+        raise NodeCheckError(node, f"you have uid {findings.uid} there, but {uid} here; accounts must be the same")
+    if findings.missing:
+        paths = ", ".join(findings.missing)
+        raise NodeCheckError(node, f"volumes: {paths} does not exist there; is it on a shared file system?")
+    if findings.read_only:
+        # The engine would write there as root, where the user may not.
+        paths = ", ".join(findings.read_only)
+        raise NodeCheckError(node, f"the hostfile would go to {paths}, where you may not write; set host_list_location")
+
+
+def _written_through(request: CreateRequest) -> Iterator[str]:
+    """Directories on the node that files put into a container end up in, because they are mounted there."""
+    for file in request.files:
+        mount = mount_at(request.mounts, file.path)
+        if mount is not None:
+            yield str(PurePosixPath(mount.source, PurePosixPath(file.path).relative_to(mount.target)).parent)
+
+
+def _close(machine: Machine) -> None:
+    machine.engine.close()
+    machine.link.close()
+
+
+def _facts(info: EngineInfo, address: str | None) -> NodeFacts:
+    return NodeFacts(
+        engine=info.kind,
+        rootless=info.rootless,
+        has_init=info.has_init,
+        address=address,
+        swarm_managers=info.swarm_managers,
+        is_manager=info.is_manager,
+    )
+
+
+def _addresses(machines: tuple[Machine, ...]) -> dict[str, str | None]:
+    """Each machine's address as the others reach it; a lone machine needs none."""
+    if len(machines) == 1:
+        return {machines[0].name: None}
+    theirs = {machine.name: _address_of(machine) for machine in machines if not machine.nodes[0].is_local}
+    ours = _own_address(next(iter(theirs.values())))
+    return {machine.name: theirs.get(machine.name, ours) for machine in machines}
+
+
+def _address_of(machine: Machine) -> str:
+    address = machine.link.addresses()[1]
+    if address is not None:
+        return address
+    try:
+        return str(socket.getaddrinfo(machine.name, None, type=socket.SOCK_STREAM)[0][4][0])
+    except OSError as error:
+        raise NodeCheckError(
+            machine.name, f"its name does not resolve here ({error}), and ssh goes by a jump"
+        ) from error
+
+
+def _own_address(other: str) -> str:
+    """This machine's address on the way to another; a datagram socket's connect sends nothing."""
+    family = socket.AF_INET6 if ":" in other else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe_socket:
+        probe_socket.connect((other, 9))
+        return str(probe_socket.getsockname()[0])

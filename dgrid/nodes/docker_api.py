@@ -1,0 +1,262 @@
+"""Docker and Podman over the Docker Engine API (v1.41 and newer), reached through a link.
+
+Podman answers 500 where Docker answers 400, 404 or 409, so outcomes are decided by looking, not by the status.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import threading
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from dgrid.errors import EngineError, EngineNotFound, EngineTooOld
+from dgrid.nodes.container_stream import AttachStream, EventStream, LogStream, hijack
+from dgrid.nodes.engine import ContainerState, EngineInfo, ImageFacts
+from dgrid.nodes.engine_http import BASE_URL, api_client, checked, our_errors
+from dgrid.nodes.link import Link
+from dgrid.plan.docker_json import create_body, network_body
+from dgrid.plan.facts import EngineKind
+from dgrid.plan.request import CreateRequest, NetworkRequest
+
+# 1.41 is Docker 20.10's and Podman 4's; Docker 29 dropped what is older than 1.44.
+_OLDEST_API, _NEWEST_API = (1, 41), (1, 47)
+# A detach sequence nobody types: without one, ctrl-p ctrl-q would detach, and every ctrl-p would wait for a second key.
+_NO_DETACH = "ctrl-@,ctrl-@,ctrl-],ctrl-@,ctrl-@"
+
+
+class DockerApi:
+    """The engine behind ``socket_path`` on the link's node; made by ``connect``."""
+
+    def __init__(self, link: Link, socket_path: str, api: tuple[int, int], info: EngineInfo, timeout_s: float) -> None:
+        self.node = link.node
+        self.info = info
+        self._link = link
+        self._socket_path = socket_path
+        self._version = f"{api[0]}.{api[1]}"
+        self._timeout_s = timeout_s
+        self._client: Any = api_client(lambda limit_s: link.dial(socket_path, limit_s), self._version, timeout_s)
+        self._lock = threading.Lock()
+        self._outstanding = 0
+        self._closed_for_creates = False
+
+    def image(self, reference: str) -> ImageFacts | None:
+        try:
+            with our_errors(self.node, f"look up the image {reference}"):
+                found = self._client.inspect_image(reference)
+        except EngineNotFound:
+            return None
+        return ImageFacts(found["Id"].removeprefix("sha256:"), found.get("Architecture", ""))
+
+    def pull(self, reference: str, timeout_s: float) -> None:
+        client: Any = api_client(lambda limit_s: self._link.dial(self._socket_path, limit_s), self._version, timeout_s)
+        with our_errors(self.node, f"pull the image {reference}"):
+            for line in client.pull(reference, stream=True, decode=True):
+                if "error" in line:
+                    raise EngineError(self.node, f"cannot pull the image {reference}: {line['error']}")
+
+    def create_network(self, request: NetworkRequest) -> None:
+        with self._creating(), our_errors(self.node, f"make the network {request.name}"):
+            checked(self._client.post(f"{BASE_URL}{self._path('/networks/create')}", json=network_body(request)))
+
+    def create(self, request: CreateRequest) -> str:
+        with self._creating(), our_errors(self.node, f"create {request.name}"):
+            container_id = str(self._client.create_container_from_config(create_body(request), request.name)["Id"])
+        with self._creating(), our_errors(self.node, f"put the hostfile into {request.name}"):
+            self._client.put_archive(container_id, "/", _archive(request))
+        return container_id
+
+    def start(self, container_id: str) -> None:
+        with self._creating(), our_errors(self.node, "start the container"):
+            self._client.start(container_id)
+
+    def state(self, container_id: str) -> ContainerState:
+        with our_errors(self.node, "inspect the container"):
+            found = self._client.inspect_container(container_id)
+        state = found["State"]
+        running = bool(state["Running"])
+        # A created container says exit code 0 on Docker, too: it has ended only if it was started.
+        ended = not running and state["Status"] in ("exited", "dead", "stopped")
+        return ContainerState(
+            container_id=container_id,
+            name=found["Name"].removeprefix("/"),
+            running=running,
+            exit_code=int(state["ExitCode"]) if ended or state["ExitCode"] else None,
+            pid=int(state.get("Pid") or 0),
+            out_of_memory=bool(state.get("OOMKilled")),
+            error=state.get("Error") or "",
+        )
+
+    def attach(self, container_id: str, tty: bool, stdin: bool) -> AttachStream:
+        query = urlencode({"stream": 1, "stdin": int(stdin), "stdout": 1, "stderr": 1, "detachKeys": _NO_DETACH})
+        stream = self._dial()
+        with our_errors(self.node, "attach to the container"):
+            return hijack(
+                self.node, stream, self._path(f"/containers/{container_id}/attach?{query}"), self._link.half_close, tty
+            )
+
+    def resize(self, container_id: str, rows: int, columns: int) -> None:
+        with our_errors(self.node, "resize the terminal"):
+            self._client.resize(container_id, rows, columns)
+
+    def kill(self, container_id: str, signal: str) -> None:
+        try:
+            with our_errors(self.node, f"send {signal}"):
+                self._client.kill(container_id, signal)
+        except EngineError:
+            if self._is_running(container_id):
+                raise
+
+    def execute(self, container_id: str, command: tuple[str, ...], user: str) -> int:
+        with our_errors(self.node, "run a command in the container"):
+            created = self._client.exec_create(container_id, list(command), user=user)
+            self._client.exec_start(created["Id"])
+            return int(self._client.exec_inspect(created["Id"])["ExitCode"])
+
+    def tail(self, container_id: str, lines: int) -> str:
+        with our_errors(self.node, "read the log"):
+            return bytes(self._client.logs(container_id, tail=lines)).decode(errors="replace")
+
+    def follow_log(self, container_id: str) -> LogStream:
+        query = urlencode({"stdout": 1, "stderr": 1, "follow": 1})
+        with our_errors(self.node, "read the log"):
+            return LogStream(self.node, self._dial(), self._path(f"/containers/{container_id}/logs?{query}"))
+
+    def events(self, labels: Mapping[str, str]) -> EventStream:
+        filters = {"type": ["container"], "event": ["die"], "label": _label_list(labels)}
+        query = urlencode({"filters": json.dumps(filters)})
+        with our_errors(self.node, "watch the containers"):
+            return EventStream(self.node, self._dial(), self._path(f"/events?{query}"))
+
+    def containers(self, labels: Mapping[str, str], running_only: bool = False) -> tuple[str, ...]:
+        with our_errors(self.node, "list the containers"):
+            found = self._client.containers(all=not running_only, filters={"label": _label_list(labels)})
+        return tuple(container["Id"] for container in found)
+
+    def remove(self, container_id: str) -> None:
+        try:
+            with our_errors(self.node, "remove the container"):
+                self._client.remove_container(container_id, force=True, v=True)
+        except EngineError:
+            if self._exists(container_id):
+                raise
+
+    def remove_networks(self, labels: Mapping[str, str]) -> int:
+        with our_errors(self.node, "list the networks"):
+            found = self._client.networks(filters={"label": _label_list(labels)})
+        for network in found:
+            with our_errors(self.node, f"remove the network {network['Name']}"):
+                self._client.remove_network(network["Id"])
+        return len(found)
+
+    def refuse_creates(self) -> bool:
+        with self._lock:
+            self._closed_for_creates = True
+            return self._outstanding > 0
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _creating(self) -> _Outstanding:
+        return _Outstanding(self)
+
+    def _is_running(self, container_id: str) -> bool:
+        return self._exists(container_id) and self.state(container_id).running
+
+    def _exists(self, container_id: str) -> bool:
+        try:
+            self.state(container_id)
+        except EngineNotFound:
+            return False
+        return True
+
+    def _dial(self) -> Any:
+        return self._link.dial(self._socket_path, self._timeout_s)
+
+    def _path(self, path: str) -> str:
+        return f"/v{self._version}{path}"
+
+
+class _Outstanding:
+    """Counts calls that make something: one whose answer never came may still be carried out by the engine."""
+
+    def __init__(self, engine: DockerApi) -> None:
+        self._engine = engine
+
+    def __enter__(self) -> None:
+        with self._engine._lock:
+            if self._engine._closed_for_creates:
+                raise EngineError(self._engine.node, "the run is ending")
+            self._engine._outstanding += 1
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        answered = error is None or (isinstance(error, EngineError) and error.status is not None)
+        if answered:
+            with self._engine._lock:
+                self._engine._outstanding -= 1
+
+
+def connect(link: Link, socket_path: str, timeout_s: float) -> DockerApi:
+    """Ask the engine who it is and agree on an API version. Raises EngineError."""
+    probe = api_client(lambda limit_s: link.dial(socket_path, limit_s), "1.41", timeout_s)
+    with our_errors(link.node, "ask the engine for its version"):
+        # Without a version in the path: an engine answers that whatever versions it speaks.
+        version = checked(probe.get(f"{BASE_URL}/version")).json()
+        api = _agree(link.node, version)
+        info = checked(probe.get(f"{BASE_URL}/v{api[0]}.{api[1]}/info")).json()
+    probe.close()
+    return DockerApi(link, socket_path, api, _engine_info(version, info), timeout_s)
+
+
+def _agree(node: str, version: Mapping[str, Any]) -> tuple[int, int]:
+    newest = _pair(version["ApiVersion"])
+    oldest = _pair(version.get("MinAPIVersion") or "1.12")
+    if newest < _OLDEST_API:
+        raise EngineTooOld(
+            node, f"its engine is version {version['Version']}; dgrid needs Docker 20.10 or Podman 4.3, or newer"
+        )
+    return max(oldest, min(newest, _NEWEST_API))
+
+
+def _pair(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")[:2]
+    return int(major), int(minor)
+
+
+def _engine_info(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineInfo:
+    names = {component.get("Name", "") for component in version.get("Components") or ()}
+    kind = EngineKind.PODMAN if "Podman Engine" in names else EngineKind.DOCKER
+    swarm = info.get("Swarm") or {}
+    active = swarm.get("LocalNodeState") == "active"
+    managers = {manager["NodeID"] for manager in swarm.get("RemoteManagers") or ()} if active else set()
+    return EngineInfo(
+        kind=kind,
+        version=version["Version"],
+        rootless=any("rootless" in option for option in info.get("SecurityOptions") or ()),
+        has_init=bool(info.get("InitBinary")),
+        architecture=version.get("Arch", ""),
+        swarm_managers=frozenset(managers),
+        is_manager=active and bool(swarm.get("ControlAvailable")),
+    )
+
+
+def _label_list(labels: Mapping[str, str]) -> list[str]:
+    return [f"{key}={value}" for key, value in labels.items()]
+
+
+def _archive(request: CreateRequest) -> bytes:
+    uid, gid = (int(part) for part in request.user.split(":"))
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for file in request.files:
+            entry = tarfile.TarInfo(file.path.lstrip("/"))
+            entry.uid, entry.gid, entry.mode = uid, gid, file.mode
+            if file.content is None:
+                entry.type = tarfile.DIRTYPE
+            else:
+                entry.size = len(file.content)
+            tar.addfile(entry, io.BytesIO(file.content or b""))
+    return buffer.getvalue()

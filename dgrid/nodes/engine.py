@@ -1,0 +1,106 @@
+"""What dgrid asks of a container engine on one node, and what the engine answers, whichever engine it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from dgrid.nodes.container_stream import AttachStream, EventStream, LogStream
+from dgrid.plan.facts import EngineKind
+from dgrid.plan.request import CreateRequest, NetworkRequest
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine says of itself. ``swarm_managers`` is empty where it is in no active swarm."""
+
+    kind: EngineKind
+    version: str
+    rootless: bool
+    has_init: bool
+    architecture: str
+    swarm_managers: frozenset[str]
+    is_manager: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """An image on one node. ``image_id`` is the same for the same content on every engine: 64 hex digits."""
+
+    image_id: str
+    architecture: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """A container as its engine sees it. ``exit_code`` is None while it has not ended; ``pid`` 0 then."""
+
+    container_id: str
+    name: str
+    running: bool
+    exit_code: int | None
+    pid: int
+    out_of_memory: bool
+    error: str
+
+
+class Engine(Protocol):
+    """The container engine on one node. Safe between threads. Every call has a deadline and raises EngineError."""
+
+    node: str
+    info: EngineInfo
+
+    def image(self, reference: str) -> ImageFacts | None:
+        """The image of that name, None if the node does not have it."""
+
+    def pull(self, reference: str, timeout_s: float) -> None:
+        """Fetch an image with the submitter's registry login."""
+
+    def create_network(self, request: NetworkRequest) -> None:
+        """Make a network; it exists when this returns."""
+
+    def create(self, request: CreateRequest) -> str:
+        """Create a container with its files in place, not started; returns its id."""
+
+    def start(self, container_id: str) -> None:
+        """Start a container. Starting a running one is no error."""
+
+    def state(self, container_id: str) -> ContainerState:
+        """How it is. Raises EngineNotFound."""
+
+    def attach(self, container_id: str, tty: bool, stdin: bool) -> AttachStream:
+        """Its stdout and stderr, and its stdin if asked for: from the first byte on, when called before the start."""
+
+    def resize(self, container_id: str, rows: int, columns: int) -> None:
+        """Set the size of its terminal."""
+
+    def kill(self, container_id: str, signal: str) -> None:
+        """Send a signal ("SIGTERM"). No error if it has ended or is gone."""
+
+    def execute(self, container_id: str, command: tuple[str, ...], user: str) -> int:
+        """Run a command inside it and return the exit code."""
+
+    def tail(self, container_id: str, lines: int) -> str:
+        """The last lines it wrote to stdout and stderr."""
+
+    def follow_log(self, container_id: str) -> LogStream:
+        """What it wrote so far and writes from now on."""
+
+    def events(self, labels: Mapping[str, str]) -> EventStream:
+        """The ends of containers that carry these labels, from now on."""
+
+    def containers(self, labels: Mapping[str, str], running_only: bool = False) -> tuple[str, ...]:
+        """Ids of the containers with all of these labels."""
+
+    def remove(self, container_id: str) -> None:
+        """Kill and remove it with its anonymous volumes. No error if it is gone."""
+
+    def remove_networks(self, labels: Mapping[str, str]) -> int:
+        """Remove the networks with all of these labels; returns how many there were."""
+
+    def refuse_creates(self) -> bool:
+        """From now on no create leaves this machine; true if the answer to an earlier one is outstanding."""
+
+    def close(self) -> None:
+        """Give up all connections."""

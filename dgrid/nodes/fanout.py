@@ -1,0 +1,110 @@
+"""The same work on many nodes at once: an outcome for each, and no node hides another."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+from dgrid.errors import ManyNodesError, NodeError
+from dgrid.nodes.signals import StopSignals
+
+_Item = TypeVar("_Item")
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[_Item, _Value]):
+    """What the work on ``item`` came to: exactly one of ``value`` and ``error`` counts."""
+
+    item: _Item
+    value: _Value | None
+    error: Exception | None
+
+
+def fan_out(
+    items: Sequence[_Item], work: Callable[[_Item], _Value], parallel: int, stop: StopSignals | None = None
+) -> tuple[Outcome[_Item, _Value], ...]:
+    """``fan_out(nodes, check, 32, stop)``: run ``work`` on each item, ``parallel`` at a time; outcomes in item order.
+
+    Raises Stopped as soon as a signal is noted in ``stop``; work under way then goes on unheeded in its threads
+    (every call has its deadline), and none is begun. Errors other than NodeError are bugs and raised at once.
+    """
+    waiting: SimpleQueue[int] = SimpleQueue()
+    done: SimpleQueue[tuple[int, Outcome[_Item, _Value]] | None] = SimpleQueue()
+    for index in range(len(items)):
+        waiting.put(index)
+    for _ in range(min(parallel, len(items))):
+        # Daemons, since a thread stuck in a call must not keep the process alive.
+        threading.Thread(target=_work_off, args=(waiting, done, items, work), daemon=True).start()
+    outcomes: dict[int, Outcome[_Item, _Value]] = {}
+    if stop is None:
+        _collect(done, outcomes, len(items), None)
+    else:
+        with stop.waking(done):
+            try:
+                _collect(done, outcomes, len(items), stop)
+            finally:
+                _drain(waiting)
+    return tuple(outcomes[index] for index in range(len(items)))
+
+
+def values_of(outcomes: Sequence[Outcome[_Item, _Value]]) -> tuple[_Value, ...]:
+    """The values if all went well; else ManyNodesError with every error (or the error itself, if it is one)."""
+    errors = errors_of(outcomes)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ManyNodesError(errors)
+    return tuple(outcome.value for outcome in outcomes)  # type: ignore[misc]  # no error: each has its value
+
+
+def errors_of(outcomes: Sequence[Outcome[_Item, _Value]]) -> tuple[NodeError, ...]:
+    """The errors among the outcomes, in item order."""
+    return tuple(outcome.error for outcome in outcomes if isinstance(outcome.error, NodeError))
+
+
+def _work_off(
+    waiting: SimpleQueue[int],
+    done: SimpleQueue[tuple[int, Outcome[_Item, _Value]] | None],
+    items: Sequence[_Item],
+    work: Callable[[_Item], _Value],
+) -> None:
+    while True:
+        try:
+            index = waiting.get_nowait()
+        except Empty:
+            return
+        try:
+            outcome = Outcome[_Item, _Value](items[index], work(items[index]), None)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it must reach the thread that waits for it
+            outcome = Outcome(items[index], None, error)
+        done.put((index, outcome))
+
+
+def _collect(
+    done: SimpleQueue[tuple[int, Outcome[_Item, _Value]] | None],
+    outcomes: dict[int, Outcome[_Item, _Value]],
+    count: int,
+    stop: StopSignals | None,
+) -> None:
+    while len(outcomes) < count:
+        if stop is not None:
+            stop.check()
+        entry = done.get()
+        if entry is None:
+            continue
+        index, outcome = entry
+        if outcome.error is not None and not isinstance(outcome.error, NodeError):
+            raise outcome.error
+        outcomes[index] = outcome
+
+
+def _drain(queue: SimpleQueue[int]) -> None:
+    try:
+        while True:
+            queue.get_nowait()
+    except Empty:
+        return

@@ -1,0 +1,107 @@
+"""The link to this machine: its own unix sockets and processes, no ssh."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import subprocess
+from typing import cast
+
+from dgrid.errors import EngineUnreachable, LinkError
+from dgrid.nodes.link import CommandResult, Stream
+
+
+class LocalResident:
+    """A process of this machine that ends when its input does."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    def read_line(self, timeout_s: float) -> str:
+        stdout = self._process.stdout
+        assert stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdout, selectors.EVENT_READ)
+            if not selector.select(timeout_s):
+                raise TimeoutError
+        return stdout.readline().decode(errors="replace").rstrip("\n")
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.terminate()
+
+
+class LocalLink:
+    """This machine as a node."""
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        self._residents: list[LocalResident] = []
+
+    def run(self, script: str, timeout_s: float) -> CommandResult:
+        try:
+            done = subprocess.run(
+                ["/bin/sh", "-s"],
+                input=script.encode(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise LinkError(self.node, f"a check did not end within {timeout_s:g} s") from error
+        return CommandResult(done.returncode, done.stdout.decode(errors="replace"))
+
+    def stay(self, script: str) -> LocalResident:
+        # A session of its own: ctrl-C on the terminal is for dgrid, which then ends this by closing its input.
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        resident = LocalResident(process)
+        self._residents.append(resident)
+        return resident
+
+    def dial(self, socket_path: str, timeout_s: float) -> Stream:
+        return dial_unix(self.node, socket_path, timeout_s)
+
+    def half_close(self, stream: Stream) -> None:
+        cast(socket.socket, stream).shutdown(socket.SHUT_WR)
+
+    def addresses(self) -> tuple[str | None, str | None]:
+        return None, None
+
+    def close(self) -> None:
+        while self._residents:
+            self._residents.pop().close()
+
+
+class UnixStream(socket.socket):
+    """A unix socket whose ``close`` also wakes a ``recv`` in another thread."""
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # not connected any more: nobody to wake
+            self.shutdown(socket.SHUT_RDWR)
+        super().close()
+
+
+def dial_unix(node: str, socket_path: str, timeout_s: float) -> UnixStream:
+    """A connected stream to a unix socket of this machine. Raises EngineUnreachable in the node's name."""
+    stream = UnixStream(socket.AF_UNIX, socket.SOCK_STREAM)
+    stream.settimeout(timeout_s)
+    try:
+        stream.connect(socket_path)
+    except OSError as error:
+        stream.close()
+        raise EngineUnreachable(
+            node, f"cannot reach the engine at {socket_path} ({error.strerror or error})"
+        ) from error
+    return stream

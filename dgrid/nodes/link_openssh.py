@@ -1,0 +1,161 @@
+"""The link to another node by the OpenSSH client: for sites whose log-in paramiko cannot follow.
+
+One master connection a node (ControlMaster in ssh_config(5)); commands and sockets go over it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from typing import cast
+
+from dgrid.errors import HostKeyError, LinkDropped, LinkError, LoginError
+from dgrid.nodes.link import CommandResult, Stream
+from dgrid.nodes.link_local import LocalResident, dial_unix
+
+_OPTIONS = (
+    "-oBatchMode=yes",  # never a question
+    "-oControlPersist=no",
+    "-oStreamLocalBindUnlink=yes",
+    "-oStreamLocalBindMask=0177",
+    "-oExitOnForwardFailure=yes",
+    "-oClearAllForwardings=no",
+    "-oServerAliveInterval=5",
+    "-oServerAliveCountMax=3",
+    "-oLogLevel=ERROR",
+)
+
+
+class OpenSshLink:
+    """One ssh master process to ``node``; made by ``connect``."""
+
+    def __init__(self, node: str, directory: Path, master: subprocess.Popen[bytes]) -> None:
+        self.node = node
+        self._directory = directory
+        self._master = master
+        self._lock = threading.Lock()
+        self._forwards: dict[str, Path] = {}
+        self._numbers = itertools.count(1)
+
+    def run(self, script: str, timeout_s: float) -> CommandResult:
+        command = self._through_master("-T", self.node, "exec sh -s")
+        try:
+            done = subprocess.run(
+                command,
+                input=script.encode(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise LinkError(self.node, f"a command did not end within {timeout_s:g} s") from error
+        output = done.stdout.decode(errors="replace")
+        if done.returncode == 255 and self._master.poll() is not None:
+            raise LinkDropped(self.node, f"the ssh connection is lost ({output.strip()})")
+        return CommandResult(done.returncode, output)
+
+    def stay(self, script: str) -> LocalResident:
+        process = subprocess.Popen(
+            self._through_master("-T", self.node, f"exec sh -c '{script}'"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        return LocalResident(process)
+
+    def dial(self, socket_path: str, timeout_s: float) -> Stream:
+        return dial_unix(self.node, str(self._forward(socket_path, timeout_s)), timeout_s)
+
+    def half_close(self, stream: Stream) -> None:
+        cast(socket.socket, stream).shutdown(socket.SHUT_WR)
+
+    def addresses(self) -> tuple[str | None, str | None]:
+        return None, None  # a jump host may stand between
+
+    def close(self) -> None:
+        self._master.terminate()
+        try:
+            self._master.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._master.kill()
+            self._master.wait()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _forward(self, socket_path: str, timeout_s: float) -> Path:
+        with self._lock:
+            if socket_path not in self._forwards:
+                local = self._directory / f"{next(self._numbers)}"
+                done = subprocess.run(
+                    self._through_master("-O", "forward", f"-L{local}:{socket_path}", self.node),
+                    capture_output=True,
+                    timeout=timeout_s,
+                    check=False,
+                )
+                if done.returncode != 0:
+                    text = done.stderr.decode(errors="replace").strip()
+                    raise LinkError(self.node, f"ssh cannot forward {socket_path} ({text})")
+                self._forwards[socket_path] = local
+            return self._forwards[socket_path]
+
+    def _through_master(self, *arguments: str) -> list[str]:
+        return ["ssh", f"-oControlPath={self._directory}/m", "-oControlMaster=no", *_OPTIONS, *arguments]
+
+
+def connect(node: str, timeout_s: float) -> OpenSshLink:
+    """Start the master and wait until it is logged in. Raises LinkError."""
+    # Short, because a unix socket's path has at most 107 bytes and ssh appends 17 of its own while it binds.
+    directory = Path(tempfile.mkdtemp(prefix="dgrid-"))
+    errors = directory / "errors"
+    with errors.open("wb") as stderr:
+        master = subprocess.Popen(
+            [
+                "ssh",
+                f"-oControlPath={directory}/m",
+                "-oControlMaster=yes",
+                *_OPTIONS,
+                f"-oConnectTimeout={max(1, int(timeout_s))}",
+                "-T",
+                node,
+                "echo up; exec cat",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    link = OpenSshLink(node, directory, master)
+    try:
+        greeting = LocalResident(master).read_line(timeout_s + 5)
+    except TimeoutError as error:
+        link.close()
+        raise LinkError(node, f"ssh did not log in within {timeout_s:g} s") from error
+    if greeting != "up":
+        text = errors.read_text(errors="replace").strip()
+        link.close()
+        raise _why(node, text)
+    return link
+
+
+def _why(node: str, text: str) -> LinkError:
+    """OpenSSH's own words, sorted into our kinds of errors."""
+    last = text.splitlines()[-1] if text else "no message"
+    if "Host key verification failed" in text or "REMOTE HOST IDENTIFICATION" in text:
+        return HostKeyError(
+            node,
+            f"its ssh host key is not accepted ({last}); if you trust this network: "
+            f"ssh-keyscan {node} >> ~/.ssh/known_hosts",
+        )
+    if "Permission denied" in text:
+        return LoginError(
+            node, f"ssh cannot log in without a question ({last}); see `ssh -o BatchMode=yes {node} true`"
+        )
+    if "Connection reset" in text or "Connection closed" in text or "kex_exchange" in text:
+        return LinkDropped(node, f"ssh ended while connecting ({last})")
+    return LinkError(node, f"ssh cannot connect ({last})")

@@ -1,0 +1,271 @@
+"""The link to another node by paramiko: one ssh connection, one channel a stream (PROTOCOL of OpenSSH, section 2.4).
+
+Opening an engine's socket this way takes a millisecond, needs no docker command on the node, and does not count
+against sshd's MaxSessions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
+
+from dgrid.errors import EngineUnreachable, HostKeyError, LinkDropped, LinkError, LoginError
+from dgrid.nodes.known_hosts import KnownHosts, TrustedKey, host_name_in_file
+from dgrid.nodes.link import CommandResult, Stream
+from dgrid.nodes.ssh_keys import PrivateKeys
+from dgrid.nodes.ssh_settings import SshSettings
+
+if TYPE_CHECKING:
+    from paramiko import Channel, Message, PKey, Transport
+
+_STREAMLOCAL = "direct-streamlocal@openssh.com"
+
+
+class ParamikoResident:
+    """A script on the node whose input is an ssh channel."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._received = b""
+
+    def read_line(self, timeout_s: float) -> str:
+        deadline = time.monotonic() + timeout_s
+        while b"\n" not in self._received:
+            self._channel.settimeout(max(0.001, deadline - time.monotonic()))
+            data = self._channel.recv(4096)
+            if not data:
+                break
+            self._received += data
+        line, _, self._received = self._received.partition(b"\n")
+        return line.decode(errors="replace")
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            self._channel.shutdown_write()
+            self._channel.settimeout(5)
+            while self._channel.recv(4096):
+                pass
+        self._channel.close()
+
+
+class ParamikoLink:
+    """One ssh connection to ``node``; made by ``connect``."""
+
+    def __init__(self, node: str, transport: Transport) -> None:
+        self.node = node
+        self._transport = transport
+
+    def run(self, script: str, timeout_s: float) -> CommandResult:
+        from paramiko import SSHException
+
+        try:
+            channel = self._transport.open_session(timeout=timeout_s)
+            with channel:
+                # `exec sh -s` means the same in every login shell, csh and fish included.
+                channel.set_combine_stderr(True)
+                channel.settimeout(timeout_s)
+                channel.exec_command("exec sh -s")
+                channel.sendall(script.encode())
+                channel.shutdown_write()
+                output = _read_all(channel, timeout_s)
+                return CommandResult(channel.recv_exit_status(), output)
+        except TimeoutError as error:
+            raise LinkError(self.node, f"a command did not end within {timeout_s:g} s") from error
+        except (SSHException, EOFError, OSError) as error:
+            raise self._lost(error) from error
+
+    def stay(self, script: str) -> ParamikoResident:
+        from paramiko import SSHException
+
+        try:
+            channel = self._transport.open_session(timeout=10)
+            channel.exec_command(f"exec sh -c '{script}'")
+        except (SSHException, EOFError, OSError) as error:
+            raise self._lost(error) from error
+        return ParamikoResident(channel)
+
+    def dial(self, socket_path: str, timeout_s: float) -> Stream:
+        from paramiko import ChannelException, SSHException
+
+        try:
+            channel = cast("_Transport", self._transport).open_unix_socket(socket_path, timeout_s)
+        except ChannelException as error:
+            raise EngineUnreachable(self.node, _refusal(socket_path, error.code, error.text)) from error
+        except (SSHException, EOFError, OSError) as error:
+            raise self._lost(error) from error
+        channel.settimeout(timeout_s)
+        return cast(Stream, channel)
+
+    def half_close(self, stream: Stream) -> None:
+        cast("Channel", stream).shutdown_write()
+
+    def addresses(self) -> tuple[str | None, str | None]:
+        sock = cast(socket.socket, self._transport.sock)
+        return sock.getsockname()[0], sock.getpeername()[0]
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _lost(self, error: BaseException) -> LinkError:
+        return LinkDropped(self.node, f"the ssh connection is lost ({error or type(error).__name__})")
+
+
+def connect(
+    node: str, settings: SshSettings, known_hosts: KnownHosts, keys: PrivateKeys, timeout_s: float
+) -> ParamikoLink:
+    """Connect, check the host key, log in with a key. Never asks for anything. Raises LinkError."""
+    from paramiko import SSHException
+
+    trusted = known_hosts.keys(host_name_in_file(settings.known_as, settings.port))
+    try:
+        sock = socket.create_connection((settings.host, settings.port), timeout=timeout_s)
+    except socket.gaierror as error:
+        raise LinkError(node, f"the name {settings.host} does not resolve ({error.strerror})") from error
+    except TimeoutError as error:
+        raise LinkError(node, f"no answer from port {settings.port} within {timeout_s:g} s") from error
+    except OSError as error:
+        raise LinkError(node, f"cannot connect to ssh on port {settings.port} ({error.strerror})") from error
+    transport = _new_transport(sock, trusted, timeout_s)
+    try:
+        transport.start_client(timeout=timeout_s)
+        _check_host_key(node, settings, trusted, transport.get_remote_server_key())
+        _log_in(node, settings, keys, transport)
+    except (SSHException, EOFError, OSError) as error:
+        transport.close()
+        # sshd drops connections at random while too many log in (MaxStartups in sshd_config(5)).
+        raise LinkDropped(node, f"ssh ended while connecting ({error or type(error).__name__})") from error
+    except LinkError:
+        transport.close()
+        raise
+    return ParamikoLink(node, transport)
+
+
+def _log_in(node: str, settings: SshSettings, keys: PrivateKeys, transport: Transport) -> None:
+    from paramiko import AuthenticationException, BadAuthenticationType
+
+    accepts = "publickey"
+    tried = 0
+    for key in _candidates(settings, keys):
+        tried += 1
+        try:
+            if not transport.auth_publickey(settings.user, key):
+                return
+        except BadAuthenticationType as error:
+            accepts = ", ".join(error.allowed_types)
+            break
+        except AuthenticationException:
+            if not transport.is_active():
+                break
+    raise LoginError(node, _login_refused(settings, keys, tried, accepts))
+
+
+def _candidates(settings: SshSettings, keys: PrivateKeys) -> Iterable[PKey]:
+    for path in settings.identity_files:
+        key = keys.from_file(path)
+        if key is not None:
+            yield key
+    if settings.use_agent:
+        yield from keys.from_agent()
+
+
+def _login_refused(settings: SshSettings, keys: PrivateKeys, tried: int, accepts: str) -> str:
+    text = f"ssh accepts none of the {tried} keys of {settings.user}" if tried else "there is no ssh key to log in with"
+    for path, why in keys.unusable.items():
+        text += f"; {path} was left out: {why}"
+    if "publickey" not in accepts:
+        return f"{text}; the node accepts only {accepts}. If plain ssh works, use --link openssh"
+    remedy = "ssh-copy-id" if tried else "ssh-keygen -t ed25519 and ssh-copy-id"
+    return f"{text}; see that `ssh -o BatchMode=yes {settings.host} true` works ({remedy} help), or use --link openssh"
+
+
+def _check_host_key(node: str, settings: SshSettings, trusted: tuple[TrustedKey, ...], key: PKey) -> None:
+    name = host_name_in_file(settings.known_as, settings.port)
+    same = [t for t in trusted if t.key_base64 == key.get_base64() and t.marker != "@cert-authority"]
+    if any(t.marker == "@revoked" for t in same):
+        raise HostKeyError(node, f"its ssh host key is marked as revoked for {name}; ask your administrator")
+    if same:
+        return
+    port = f" -p {settings.port}" if settings.port != 22 else ""
+    if any(t.key_type == key.get_name() and not t.marker for t in trusted):
+        raise HostKeyError(
+            node,
+            f"its ssh host key is not the one known for {name} (it may have been reinstalled, or somebody listens in); "
+            f"ask your administrator, then: ssh-keygen -R '{name}'",
+        )
+    if not settings.accept_unknown:
+        raise HostKeyError(
+            node,
+            f"its ssh host key ({key.get_name()}) is unknown; if you trust this network: "
+            f"ssh-keyscan{port} {settings.host} >> ~/.ssh/known_hosts",
+        )
+
+
+def _refusal(socket_path: str, code: int, text: str) -> str:
+    if code == 1:
+        return "sshd forbids opening sockets; its AllowStreamLocalForwarding must be yes (ask your administrator)"
+    return f"cannot reach the engine at {socket_path} ({text or 'refused'})"
+
+
+def _read_all(channel: Channel, timeout_s: float) -> str:
+    deadline = time.monotonic() + timeout_s
+    parts = []
+    while data := channel.recv(65536):
+        parts.append(data)
+        channel.settimeout(max(0.001, deadline - time.monotonic()))
+    return b"".join(parts).decode(errors="replace")
+
+
+def _new_transport(sock: socket.socket, trusted: tuple[TrustedKey, ...], timeout_s: float) -> Transport:
+    transport: Transport = _transport_class()(sock)
+    transport.banner_timeout = timeout_s
+    transport.auth_timeout = timeout_s
+    # Ask first for the kinds of host key that are known, as ssh does, so that one of these is compared.
+    known = {key_type for t in trusted for key_type in _algorithms(t.key_type)}
+    options = transport.get_security_options()
+    options.key_types = sorted(options.key_types, key=lambda name: name not in known)
+    return transport
+
+
+def _algorithms(key_type: str) -> tuple[str, ...]:
+    return ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa") if key_type == "ssh-rsa" else (key_type,)
+
+
+class _Transport:  # what _transport_class returns, for the type checker
+    def open_unix_socket(self, socket_path: str, timeout_s: float) -> Channel:
+        raise NotImplementedError
+
+
+def _transport_class() -> Any:
+    """paramiko's Transport with channels to unix sockets, for which it has no call of its own.
+
+    The message that opens such a channel ends in the path and two unused fields; the bytes before these are what
+    paramiko writes for every kind of channel.
+    """
+    from paramiko import Transport
+
+    class UnixSocketTransport(Transport):
+        def __init__(self, sock: socket.socket) -> None:
+            super().__init__(sock)
+            self._opening = threading.local()
+
+        def open_unix_socket(self, socket_path: str, timeout_s: float) -> Channel:
+            self._opening.path = socket_path
+            try:
+                return self.open_channel(_STREAMLOCAL, timeout=timeout_s)
+            finally:
+                self._opening.path = None
+
+        def _send_user_message(self, data: Message) -> None:
+            path = getattr(self._opening, "path", None)
+            if path is not None:
+                data.add_string(path)
+                data.add_string("")
+                data.add_int(0)
+                self._opening.path = None
+            super()._send_user_message(data)  # type: ignore[misc]  # private to paramiko, hence not in its stubs
+
+    return UnixSocketTransport

@@ -1,0 +1,100 @@
+"""Output of containers on its way to dgrid's own streams and to files."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from dgrid.errors import DgridError, UsageError
+from dgrid.nodes.container_stream import AttachStream
+from dgrid.nodes.terminal import Streams, write_all
+
+Sink = Callable[[bool, bytes], None]
+"""Takes (is stderr, bytes)."""
+
+
+class LogDirectory:
+    """``--log-dir``: a file for each instance, ``worker-1.log``, with its stdout and stderr byte for byte."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--log-dir {directory}: cannot be made ({error.strerror})") from error
+        if not os.access(directory, os.W_OK):
+            raise UsageError(f"--log-dir {directory}: you may not write there")
+
+    def sink(self, instance: str) -> Sink:
+        """Where the output of ``instance`` goes."""
+        file = (self._directory / f"{instance}.log").open("wb", buffering=0)
+        return lambda _is_stderr, data: write_all(file.fileno(), data)
+
+
+def to_streams(streams: Streams) -> Sink:
+    """The head container's stdout to ours and its stderr to ours. Raises ReaderGone when nobody reads any more."""
+
+    def write(is_stderr: bool, data: bytes) -> None:
+        try:
+            write_all(streams.stderr if is_stderr else streams.stdout, data)
+        except OSError as error:
+            if error.errno == errno.EPIPE and is_stderr:
+                return  # without a reader of its messages a program goes on
+            raise OutputError(error) from error
+
+    return write
+
+
+class OutputError(DgridError):
+    """dgrid's stdout cannot be written to: the reader has gone (as for SIGPIPE), or the disk is full."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"cannot write the head container's output ({error.strerror})")
+        self.reader_gone = error.errno == errno.EPIPE
+        self.exit_code = 128 + 13 if self.reader_gone else 125
+
+
+class Pump(threading.Thread):
+    """Carries an attached container's output to sinks until it ends, then calls ``at_end`` with what went wrong."""
+
+    def __init__(
+        self, attached: AttachStream, sinks: tuple[Sink, ...], at_end: Callable[[DgridError | None], None]
+    ) -> None:
+        super().__init__(daemon=True)
+        self._attached = attached
+        self._sinks = sinks
+        self._at_end = at_end
+
+    def run(self) -> None:
+        failure: DgridError | None = None
+        try:
+            for is_stderr, data in self._attached.chunks():
+                for sink in self._sinks:
+                    sink(is_stderr, data)
+        except OSError as error:
+            failure = DgridError(f"cannot write to the log directory ({error.strerror})")
+        except DgridError as error:
+            failure = error
+        self._at_end(failure)
+
+
+class StdinPump(threading.Thread):
+    """Carries dgrid's stdin to the head container, and its end, too."""
+
+    def __init__(self, attached: AttachStream, stdin: int) -> None:
+        super().__init__(daemon=True)
+        self._attached = attached
+        self._stdin = stdin
+
+    def run(self) -> None:
+        try:
+            while data := os.read(self._stdin, 1 << 16):
+                self._attached.write(data)
+        except (OSError, EOFError):
+            pass  # the container reads no more, or our stdin was closed: either way there is no more to carry
+        with contextlib.suppress(OSError, EOFError):
+            self._attached.close_write()

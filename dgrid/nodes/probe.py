@@ -1,0 +1,64 @@
+"""One look at a node, as the submitter, over its link: who I am there, which engines, whether the mounts exist."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from dgrid.errors import LinkError
+from dgrid.nodes.link import Link
+
+_SCRIPT = """
+echo uid $(id -u)
+d=$XDG_RUNTIME_DIR; [ -d "$d" ] || d=/run/user/$(id -u)
+socket() {
+  if [ ! -S "$2" ]; then echo socket $1 missing "$2"
+  elif [ -r "$2" ] && [ -w "$2" ]; then echo socket $1 usable "$2"
+  else echo socket $1 forbidden "$2"; fi
+}
+socket docker /run/docker.sock
+[ -S /run/docker.sock ] || socket docker /var/run/docker.sock
+socket docker "$d/docker.sock"
+socket podman "$d/podman/podman.sock"
+command -v podman >/dev/null && echo command podman
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSocket:
+    """An engine's socket on a node: ``state`` is "usable", "forbidden" or "missing"."""
+
+    engine: str
+    state: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the look at one node found; ``missing`` and ``read_only`` are paths of those that were asked for."""
+
+    uid: int
+    sockets: tuple[FoundSocket, ...]
+    has_podman: bool
+    missing: tuple[str, ...]
+    read_only: tuple[str, ...]
+
+
+def probe(link: Link, sources: tuple[str, ...], writable: tuple[str, ...], timeout_s: float) -> Findings:
+    """Look whether ``sources`` exist and ``writable`` directories can be written to. Raises LinkError."""
+    tests = [f"[ -e {shlex.quote(path)} ] || echo missing {index}" for index, path in enumerate(sources)]
+    tests += [f"[ -w {shlex.quote(path)} ] || echo read-only {index}" for index, path in enumerate(writable)]
+    result = link.run("\n".join((_SCRIPT, *tests, "echo done\n")), timeout_s)
+    lines = result.output.splitlines()
+    if "done" not in lines:
+        raise LinkError(
+            link.node, f"the login shell there does not run commands: {result.output.strip() or 'no output'}"
+        )
+    words = [line.split(" ", 3) for line in lines]
+    return Findings(
+        uid=next(int(word[1]) for word in words if word[0] == "uid"),
+        sockets=tuple(FoundSocket(word[1], word[2], word[3]) for word in words if word[0] == "socket"),
+        has_podman=["command", "podman"] in words,
+        missing=tuple(sources[int(word[1])] for word in words if word[0] == "missing"),
+        read_only=tuple(writable[int(word[1])] for word in words if word[0] == "read-only"),
+    )

@@ -1,0 +1,91 @@
+"""Waiting until a container is ready: seen from the node, so that its image needs no tools for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from dgrid.errors import EngineError, ReadyError
+from dgrid.nodes.cluster import Cluster
+from dgrid.nodes.engine import ContainerState, Engine
+from dgrid.nodes.link import Link
+from dgrid.plan.definition import Ready
+from dgrid.plan.plan import Instance
+
+_POLL_S = 0.2
+
+
+def wait_ready(instance: Instance, container_id: str, cluster: Cluster) -> None:
+    """Return when the instance is ready. Raises ReadyError when it ends or its time is over first."""
+    ready = instance.container.ready
+    if ready is None:
+        return
+    machine = cluster.machine(instance.node)
+    if ready.tcp is not None:
+        is_ready = _listens(machine.link, machine.engine.state(container_id), ready.tcp, ready.timeout_s)
+    elif ready.command is not None:
+        is_ready = _command_succeeds(
+            machine.engine, container_id, ready.command, instance.request.user, ready.timeout_s
+        )
+    else:
+        assert ready.log is not None
+        is_ready = _log_says(machine.engine, container_id, ready.log, ready.timeout_s)
+    if not is_ready:
+        raise ReadyError(instance.node.name, _why(instance, ready, machine.engine.state(container_id)))
+
+
+def _listens(link: Link, state: ContainerState, port: int, timeout_s: float) -> bool:
+    """Whether a socket listens on ``port`` in the container's network, by /proc/PID/net/tcp (proc_pid_net(5)).
+
+    Looking instead of connecting works in every kind of network and leaves no broken connection in a server's log.
+    """
+    files = f"/proc/{state.pid}/net/tcp /proc/{state.pid}/net/tcp6"
+    deadline = time.monotonic() + timeout_s
+    script = (
+        f"i=0; while [ $i -lt 50 ]; do cat {files} 2>/dev/null | grep -q ':{port:04X} [0-9A-F]*:0000 0A' && exit 0; "
+        f"[ -d /proc/{state.pid} ] || exit 1; i=$((i+1)); sleep 0.1; done; exit 2"
+    )
+    while time.monotonic() < deadline:
+        code = link.run(script, timeout_s=30).exit_code
+        if code != 2:
+            return code == 0
+    return False
+
+
+def _command_succeeds(engine: Engine, container_id: str, command: tuple[str, ...], user: str, timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        try:
+            if engine.execute(container_id, command, user) == 0:
+                return True
+        except EngineError:
+            if engine.state(container_id).running:
+                raise
+            return False
+        time.sleep(_POLL_S)
+    return False
+
+
+def _log_says(engine: Engine, container_id: str, text: str, timeout_s: float) -> bool:
+    log = engine.follow_log(container_id)
+    timer = threading.Timer(timeout_s, log.close)
+    timer.daemon = True
+    timer.start()
+    try:
+        return log.text_contains(text)
+    finally:
+        timer.cancel()
+        log.close()
+
+
+def _why(instance: Instance, ready: Ready, state: ContainerState) -> str:
+    if not state.running:
+        return f"{instance.name} ended with exit code {state.exit_code} before it was ready"
+    wanted = (
+        f"nothing listens on its port {ready.tcp}"
+        if ready.tcp is not None
+        else f"its ready command {ready.command[0]!r} does not succeed"
+        if ready.command is not None
+        else f"its log does not say {ready.log!r}"
+    )
+    return f'{instance.name} is not ready after {ready.timeout_s:g} s: {wanted}; "timeout_s" in "ready" gives more time'

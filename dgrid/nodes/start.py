@@ -1,0 +1,74 @@
+"""Creating and starting the containers of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dgrid.errors import EngineError, NodeError, StartError
+from dgrid.nodes.cluster import Cluster
+from dgrid.nodes.fanout import fan_out, values_of
+from dgrid.nodes.ready import wait_ready
+from dgrid.nodes.signals import StopSignals
+from dgrid.plan.plan import Instance, Plan
+
+ContainerIds = Mapping[str, str]
+"""The engine's id of each instance, by instance name."""
+
+
+def make_networks(plan: Plan, cluster: Cluster) -> None:
+    """The run's network, where the plan has one. Raises EngineError."""
+    nodes = {node.name: node for node in plan.nodes}
+    for request in plan.networks:
+        cluster.engine(nodes[request.node]).create_network(request)
+
+
+def create_all(plan: Plan, cluster: Cluster, stop: StopSignals) -> ContainerIds:
+    """Create every container of the plan, on all nodes at once. Raises ManyNodesError with all that fail."""
+    ids = values_of(fan_out(plan.instances, lambda one: _create(one, cluster), cluster.settings.parallel, stop))
+    return {instance.name: container_id for instance, container_id in zip(plan.instances, ids, strict=True)}
+
+
+def start_workers(plan: Plan, ids: ContainerIds, cluster: Cluster, stop: StopSignals) -> None:
+    """Start the workers level by level; the next level when all of one are ready. Raises ManyNodesError."""
+    for names in plan.start_order:
+        level = tuple(instance for instance in plan.instances if instance.container.name in names)
+        parallel = cluster.settings.parallel
+        values_of(fan_out(level, lambda one: start(one, ids[one.name], cluster), parallel, stop))
+        waited_for = tuple(instance for instance in level if instance.container.ready is not None)
+        values_of(fan_out(waited_for, lambda one: wait_ready(one, ids[one.name], cluster), len(waited_for), stop))
+
+
+def start(instance: Instance, container_id: str, cluster: Cluster) -> None:
+    """Start one instance. Raises StartError, with 126 or 127 when its command cannot be run or found."""
+    engine = cluster.engine(instance.node)
+    try:
+        engine.start(container_id)
+    except EngineError as error:
+        # The engine's text is the runtime's; its exit code for the container says which kind of failure it was.
+        code = _exit_code(instance, error.what)
+        raise StartError(instance.node.name, f"cannot start {instance.name}: {_reason(error.what)}", code) from error
+
+
+def _create(instance: Instance, cluster: Cluster) -> str:
+    try:
+        return cluster.engine(instance.node).create(instance.request)
+    except NodeError as error:
+        raise StartError(instance.node.name, error.what) from error
+
+
+def _exit_code(instance: Instance, text: str) -> int:
+    """As `docker run` ends: 127 for a command that is not found, 126 for one that cannot be run, 125 for the rest."""
+    if not instance.container.interactive:
+        return 125
+    if "not found" in text or "no such file or directory" in text.lower():
+        return 127
+    return 126 if "permission denied" in text.lower() or "exec format error" in text.lower() else 125
+
+
+def _reason(text: str) -> str:
+    """The runtime's last word, without the chain of functions before it."""
+    text = text.removeprefix("cannot start the container: ")
+    for mark in ("exec: ", "starting container process caused: "):
+        if mark in text:
+            return text.rpartition(mark)[2].strip()
+    return text

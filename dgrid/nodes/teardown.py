@@ -1,0 +1,97 @@
+"""The end of a run: everything that carries its label is ended and removed, on every node, whatever went before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from dgrid.errors import NodeError
+from dgrid.nodes.cluster import Cluster, Machine
+from dgrid.nodes.engine import Engine
+from dgrid.nodes.fanout import errors_of, fan_out
+from dgrid.nodes.signals import StopSignals
+from dgrid.nodes.start import ContainerIds
+from dgrid.plan.naming import LABEL_SESSION
+from dgrid.plan.plan import Plan
+
+_POLL_S = 0.05
+_SWEEP_PAUSE_S = 1.0
+_SWEEPS_AT_MOST = 30
+
+
+def tear_down(plan: Plan, ids: ContainerIds, cluster: Cluster, stop: StopSignals) -> tuple[NodeError, ...]:
+    """End and remove all of the run, by its label; returns what could not be done, one error a node.
+
+    Containers are asked to end, and killed when the longest grace is over or a second signal comes. Idempotent.
+    """
+    labels = {LABEL_SESSION: plan.session}
+    signals = {ids[one.name]: one.container.stop_signal or "SIGTERM" for one in plan.instances if one.name in ids}
+    grace_s = max(
+        cluster.settings.grace_s if one.container.stop_grace_s is None else one.container.stop_grace_s
+        for one in plan.instances
+    )
+    patience = _Patience(stop, grace_s)
+    machines, parallel = cluster.machines, max(cluster.settings.parallel, 1)
+    problems = errors_of(
+        fan_out(machines, lambda one: _end_containers(one.engine, labels, signals, patience), parallel)
+    )
+    # Only now: a network goes when nothing on any node is connected to it.
+    makers = {request.node for request in plan.networks}
+    with_network = tuple(one for one in machines if any(node.name in makers for node in one.nodes))
+    return problems + errors_of(fan_out(with_network, lambda one: _end_networks(one, labels), parallel))
+
+
+class _Patience:
+    """How long the containers may take to end: a grace from now, or from the signal that ended the run.
+
+    Over at once with a second signal.
+    """
+
+    def __init__(self, stop: StopSignals, grace_s: float) -> None:
+        self._stop = stop
+        self._before = len(stop.received)
+        self._deadline = (stop.first_at or time.monotonic()) + grace_s
+
+    def is_over(self) -> bool:
+        signals = len(self._stop.received)
+        return signals > self._before or signals > 1 or time.monotonic() > self._deadline
+
+
+def _end_containers(engine: Engine, labels: Mapping[str, str], signals: Mapping[str, str], patience: _Patience) -> None:
+    in_doubt = engine.refuse_creates()
+    _ask_to_end(engine, labels, signals, patience)
+    clean_sweeps = 0
+    for _ in range(_SWEEPS_AT_MOST):
+        found = engine.containers(labels)
+        errors = errors_of(fan_out(found, engine.remove, 8))
+        clean_sweeps = 0 if found else clean_sweeps + 1
+        if clean_sweeps == (2 if in_doubt else 1):
+            return
+        if errors or in_doubt:
+            # An engine carries out a create whose caller has gone, seconds later: look again until twice nothing.
+            time.sleep(_SWEEP_PAUSE_S)
+    raise NodeError(
+        engine.node,
+        f"containers are left that cannot be removed ({errors[0].what if errors else 'they keep coming'}); later: "
+        f"docker rm -f $(docker ps -aq --filter label={LABEL_SESSION}={labels[LABEL_SESSION]})",
+    )
+
+
+def _ask_to_end(engine: Engine, labels: Mapping[str, str], signals: Mapping[str, str], patience: _Patience) -> None:
+    running = engine.containers(labels, running_only=True)
+    fan_out(running, lambda one: engine.kill(one, signals.get(one, "SIGTERM")), 8)
+    while running and not patience.is_over():
+        time.sleep(_POLL_S)
+        running = engine.containers(labels, running_only=True)
+
+
+def _end_networks(machine: Machine, labels: Mapping[str, str]) -> None:
+    for attempt in range(10):
+        try:
+            machine.engine.remove_networks(labels)
+            return
+        except NodeError:
+            # An overlay's endpoints on other nodes are given back a moment after their containers have gone.
+            if attempt == 9:
+                raise
+            time.sleep(0.3)

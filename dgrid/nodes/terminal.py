@@ -1,0 +1,58 @@
+"""The three streams dgrid was started with, and what makes a terminal session of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import termios
+import tty
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """File descriptors of stdin, stdout, stderr."""
+
+    stdin: int = 0
+    stdout: int = 1
+    stderr: int = 2
+
+    def are_terminal(self) -> bool:
+        """Whether there is a terminal on both sides."""
+        return all(_is_terminal(descriptor) for descriptor in (self.stdin, self.stdout))
+
+
+def _is_terminal(descriptor: int) -> bool:
+    try:
+        return os.isatty(descriptor)
+    except OSError:
+        return False
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write every byte, also where the descriptor was made non-blocking by somebody. Raises OSError."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            select.select([], [descriptor], [])
+
+
+@contextlib.contextmanager
+def raw_terminal(descriptor: int) -> Iterator[None]:
+    """Within it the terminal passes every key on as it is, ctrl-C included; afterwards it is as before."""
+    before = termios.tcgetattr(descriptor)
+    try:
+        tty.setraw(descriptor)
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def size(descriptor: int) -> tuple[int, int]:
+    """(rows, columns) of the terminal."""
+    found = os.get_terminal_size(descriptor)
+    return found.lines, found.columns

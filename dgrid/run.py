@@ -1,0 +1,86 @@
+"""The story of one run, from a definition and an allocation to the head container's exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dgrid.config import Settings
+from dgrid.nodes.cluster import Cluster, open_cluster
+from dgrid.nodes.narrator import Narrator
+from dgrid.nodes.output import LogDirectory
+from dgrid.nodes.pull import PullPolicy, images_on_all
+from dgrid.nodes.signals import StopSignals
+from dgrid.nodes.start import ContainerIds, create_all, make_networks, start_workers
+from dgrid.nodes.supervise import Supervisor
+from dgrid.nodes.teardown import tear_down
+from dgrid.nodes.terminal import Streams
+from dgrid.plan.allocation import Allocation, Submitter
+from dgrid.plan.definition import Definition
+from dgrid.plan.facts import NodeFacts
+from dgrid.plan.plan import Plan, make_plan
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the user asked for: everything a run depends on besides the nodes themselves."""
+
+    definition: Definition
+    allocation: Allocation
+    submitter: Submitter
+    session: str
+    settings: Settings
+    oversubscribe: bool = False
+    pull: PullPolicy = PullPolicy.MISSING
+    allow_different_images: bool = False
+    log_dir: Path | None = None
+
+
+def run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) -> int:
+    """Run the whole job and return the head container's exit code; nothing of it is left when this returns or raises.
+
+    Raises a DgridError with the exit code the process is to end with.
+    """
+    logs = LogDirectory(order.log_dir) if order.log_dir else None
+    draft = _plan(order, {})
+    for warning in draft.warnings:
+        narrator.note(warning)
+    narrator.phase(f"checking {_count(len(draft.nodes), 'node')}")
+    with open_cluster(draft, order.submitter.uid, order.settings, stop) as cluster:
+        plan = _plan(order, cluster.facts())
+        narrator.phase(f"images on {_count(len(plan.nodes), 'node')}")
+        images_on_all(plan, cluster, order.pull, order.allow_different_images, stop)
+        ids: dict[str, str] = {}
+        with _torn_down(plan, ids, cluster, stop, narrator):
+            narrator.phase(f"creating {_count(len(plan.instances), 'container')}")
+            make_networks(plan, cluster)
+            ids.update(create_all(plan, cluster, stop))
+            supervisor = Supervisor(plan, ids, cluster, streams, stop, narrator, logs)
+            supervisor.watch_workers()
+            narrator.phase(f"starting {_count(len(plan.instances) - 1, 'worker')}")
+            start_workers(plan, ids, cluster, stop)
+            narrator.phase(f"running {plan.head.name} on {plan.head.node.name}")
+            return supervisor.run_head()
+
+
+def _plan(order: Order, facts: Mapping[str, NodeFacts]) -> Plan:
+    return make_plan(order.definition, order.allocation, order.submitter, order.session, facts, order.oversubscribe)
+
+
+@contextmanager
+def _torn_down(
+    plan: Plan, ids: ContainerIds, cluster: Cluster, stop: StopSignals, narrator: Narrator
+) -> Iterator[None]:
+    """Whatever happens within it, the run's containers and networks are removed when it is left."""
+    try:
+        yield
+    finally:
+        narrator.phase("removing the containers")
+        for problem in tear_down(plan, ids, cluster, stop):
+            narrator.note(str(problem))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
