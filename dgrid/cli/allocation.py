@@ -1,0 +1,117 @@
+"""From the command line, the environment and this machine to an Allocation and a Submitter."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dgrid.batch.detect import detect
+from dgrid.batch.system import BatchJob
+from dgrid.errors import UsageError
+from dgrid.plan.allocation import Allocation, Submitter, ThisHost, allocate, this_machine
+from dgrid.plan.nodelist import is_address, parse_node_file
+
+_LARGEST_NODE_FILE_BYTES = 16 * 1024 * 1024
+
+
+def allocation_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options ``hostfile`` and ``local``, for every command that needs an allocation."""
+    hostfile = click.option(
+        "--hostfile",
+        metavar="FILE",
+        help="The job's node file, one line a slot. Without it: the batch system's own, or this machine.",
+    )
+    local = click.option(
+        "--local",
+        metavar="N",
+        type=click.IntRange(1, 1000),
+        help="No job: this machine, posing as N nodes.",
+    )
+    return hostfile(local(command))
+
+
+def find_allocation(hostfile: str | None, local: int | None, environment: Mapping[str, str]) -> Allocation:
+    """The nodes of ``--hostfile``, else of ``--local``, else of the batch system's environment, else this machine.
+
+    Job id and job variables come from the environment in each case. Raises UsageError for options that contradict each
+    other, a file that cannot be read and an allocation without this machine; NodeFileError for a bad node file.
+    """
+    if hostfile is not None and local is not None:
+        raise UsageError("--hostfile and --local contradict each other — give one of them")
+    if hostfile is not None and not hostfile.strip():
+        raise UsageError(
+            "--hostfile is empty; if it was to be $PBS_NODEFILE, that is set inside a job only — "
+            "submit a job script that runs dgrid, or leave the option out to use this machine"
+        )
+    job = detect(environment)
+    said_by_job: dict[str, Any] = (
+        {} if job is None else {"batch_system": job.system, "job_id": job.job_id, "job_variables": job.variables}
+    )
+    if hostfile is None and (local is not None or job is None):
+        return this_machine(socket.gethostname(), local, **said_by_job)
+    path = hostfile if hostfile is not None else _node_file_of(job)
+    nodes = parse_node_file(_read(path), path)
+    return allocate(nodes, _this_host(name for name, _ in nodes), f"node file {path}", **said_by_job)
+
+
+def find_submitter() -> Submitter:
+    """The user this process runs as. Raises UsageError for a user this machine knows no name of."""
+    uid = os.getuid()
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        raise UsageError(
+            f"this machine knows no user with uid {uid} — ask the administrators whether the user directory answers"
+        ) from None
+    return Submitter(entry.pw_name, uid, os.getgid(), tuple(os.getgroups()), entry.pw_dir)
+
+
+def _node_file_of(job: BatchJob | None) -> str:
+    if job is None or job.node_file is None:
+        name, variable = (job.system, job.node_file_variable) if job else ("", "")
+        raise UsageError(
+            f"this is a job of {name}, but ${variable} is not set, so its nodes are unknown — "
+            "give them with --hostfile, or use this machine alone with --local 1"
+        )
+    return job.node_file
+
+
+def _read(path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(_LARGEST_NODE_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"{path}: cannot read the node file ({why}) — give the path of the job's node file") from error
+    if len(text) > _LARGEST_NODE_FILE_BYTES:
+        raise UsageError(f"{path}: more than 16 MiB, so this is no node file — give a file with one host name a line")
+    return text
+
+
+def _this_host(nodes: Iterable[str]) -> ThisHost:
+    """This machine's names, and those of the addresses in the node file that are its own."""
+    names = list(nodes)
+    host = socket.gethostname()
+    short = host.partition(".")[0].lower()
+    mine = {host, "localhost"}
+    # The full name may cost seconds (DNS): it is asked for only where short names cannot tell nodes apart.
+    if sum(name.lower().partition(".")[0] == short for name in names) > 1:
+        mine.add(socket.getfqdn())
+    return ThisHost(frozenset(mine), frozenset(name for name in names if is_address(name) and _is_mine(name)))
+
+
+def _is_mine(address: str) -> bool:
+    """Whether an address belongs to this machine: only then may a socket be bound to it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as trial:
+        try:
+            trial.bind(socket.getaddrinfo(address, 0, family, socket.SOCK_DGRAM)[0][4])
+        except OSError:
+            return False
+    return True
