@@ -12,8 +12,9 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 images=$here/../../../docker_images
 
-user=${FOR_USER:-$(id -un)} uid=${FOR_UID:-$(id -u)}
-gid=${FOR_GID:-$([ -n "${FOR_UID:-}" ] && echo "$FOR_UID" || id -g)}
+user=${FOR_USER:-$(id -un)}
+uid=${FOR_UID:-$(id -u)}
+gid=${FOR_GID:-${FOR_UID:-$(id -g)}}
 
 build() { # NAME ARGUMENTS: the image dgrid.NAME
     # shellcheck disable=SC2086
@@ -29,7 +30,12 @@ make_records() {
 make_images() {
     build pyssh "$images/pyssh"
     case "${MONGODB:-real}" in
-        real) build mongodb "$images/dgrid.mongodb" ;;
+        real)
+            build mongodb "$images/dgrid.mongodb" || {
+                echo "setup.sh: the image with MongoDB was not built. Where https://repo.mongodb.org cannot be" \
+                     "reached, MONGODB=standin $0 builds a stand-in, which is not MongoDB" >&2
+                exit 1
+            } ;;
         standin)
             echo "setup.sh: building dgrid's stand-in for MongoDB, not MongoDB"
             build mongodb --file "$images/dgrid.mongodb/Dockerfile.standin" "$images/dgrid.mongodb" ;;
