@@ -7,6 +7,7 @@ import sys
 import click
 
 from dgrid import __version__
+from dgrid.cli.lab import lab
 from dgrid.errors import DgridError
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -25,6 +26,9 @@ class _RunByDefault(click.Group):
 @click.version_option(__version__, prog_name="dgrid")
 def dgrid() -> None:
     """Run groups of containers in a batch job, as yourself, and leave nothing behind."""
+
+
+dgrid.add_command(lab)
 
 
 def entry() -> None:

@@ -1,0 +1,128 @@
+"""What a lab is made of: its name, its hosts, its people, its flavour."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from dgrid.errors import UsageError
+
+LABEL = "io.dgrid.lab"
+"""On every object of a lab; its value is the lab's name. Nothing is ever found or removed by anything else."""
+
+HOST_LABEL = "io.dgrid.lab.host"
+SHAPE_LABEL = "io.dgrid.lab.shape"
+
+FRONT = "front"
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
+_MOST_NODES = 64
+
+
+class Batch(Enum):
+    """The batch system of a lab."""
+
+    TORQUE = "torque"
+    """Slurm with its Torque commands: qsub, qstat, qdel and ``#PBS`` lines."""
+    NONE = "none"
+    """ssh and engines only."""
+
+
+class NodeEngine(Enum):
+    """What runs containers on the nodes."""
+
+    DOCKER = "docker"
+    """Each node has its own dockerd; rootless Podman is there to be tried, too."""
+    PODMAN = "podman"
+    """No dockerd: Podman alone, as the ordinary user."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabUser:
+    """An ordinary user of the lab, the same on all hosts."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """``Shape("dev", node_count=2, users=lab_users("root", 0, 0)).hosts == ("front", "node1", "node2")``.
+
+    ``slots`` is how many slots (``ppn``) each node offers to the batch system; ``swarm`` joins the nodes'
+    engines. The first of ``users`` is the lab's own user. Raises UsageError for a shape that cannot be built.
+    """
+
+    name: str
+    node_count: int = 4
+    batch: Batch = Batch.TORQUE
+    engine: NodeEngine = NodeEngine.DOCKER
+    slots: int = 4
+    swarm: bool = False
+    users: tuple[LabUser, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        if not 1 <= self.node_count <= _MOST_NODES:
+            raise UsageError(f"a lab has 1 to {_MOST_NODES} nodes, not {self.node_count}")
+        if self.swarm and self.engine is NodeEngine.PODMAN:
+            raise UsageError("--swarm joins Docker engines; it does not go with --engine podman")
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes' host names, in order."""
+        return tuple(f"node{number}" for number in range(1, self.node_count + 1))
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """All host names, the frontend first."""
+        return (FRONT, *self.nodes)
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError unless ``name`` can be the name of a lab, as ``dev`` or ``t4711``."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} cannot be a lab's name: use at most 31 small letters, digits and hyphens")
+
+
+def lab_users(name: str, uid: int, gid: int) -> tuple[LabUser, ...]:
+    """``lab_users("root", 0, 0)[0] == LabUser("alice", 2001, 2001)``: the caller, and one more user.
+
+    The caller keeps name and numbers; root becomes alice, as nobody is root on a cluster. The second user,
+    for trying what others may see, is bob (robert beside a bob).
+    """
+    own = LabUser("alice", 2001, 2001) if uid == 0 else LabUser(name, uid, gid)
+    other_uid = 2002 if own.uid != 2002 else 2003
+    return own, LabUser("bob" if own.name != "bob" else "robert", other_uid, other_uid)
+
+
+def shape_to_text(shape: Shape) -> str:
+    """The shape as one line, for a label on each host; ``shape_from_text`` reads it."""
+    return json.dumps(
+        {
+            "name": shape.name,
+            "nodes": shape.node_count,
+            "batch": shape.batch.value,
+            "engine": shape.engine.value,
+            "slots": shape.slots,
+            "swarm": shape.swarm,
+            "users": [[user.name, user.uid, user.gid] for user in shape.users],
+        }
+    )
+
+
+def shape_from_text(text: str) -> Shape:
+    """The Shape that ``shape_to_text`` wrote."""
+    values = json.loads(text)
+    return Shape(
+        name=values["name"],
+        node_count=values["nodes"],
+        batch=Batch(values["batch"]),
+        engine=NodeEngine(values["engine"]),
+        slots=values["slots"],
+        swarm=values["swarm"],
+        users=tuple(LabUser(*user) for user in values["users"]),
+    )

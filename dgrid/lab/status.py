@@ -1,0 +1,75 @@
+"""What each host of a lab is doing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, astuple, dataclass
+
+from dgrid.lab.execute import Command, Output, capture
+from dgrid.lab.find import Lab, LabHost
+from dgrid.lab.machine import Machine
+from dgrid.lab.parallel import in_parallel
+from dgrid.lab.shape import FRONT, Batch, NodeEngine
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    """``engine`` is ``docker 26.1.5`` or ``podman 5.4.2``, ``batch`` the batch system's word (idle, mix, down).
+
+    None: it has none, or it did not answer.
+    """
+
+    host: str
+    state: str
+    engine: str | None
+    batch: str | None
+    address: str | None
+
+
+def status(machine: Machine, lab: Lab) -> tuple[HostStatus, ...]:
+    """The state of each host, the frontend first; asks all of them at once."""
+    states = _batch_states(machine, lab)
+    engines = in_parallel(lambda host: _engine(machine, lab, host), lab.hosts)
+    return tuple(
+        HostStatus(host.host, host.state, engine, states.get(host.host), host.address)
+        for host, engine in zip(lab.hosts, engines, strict=True)
+    )
+
+
+def status_to_json(rows: tuple[HostStatus, ...]) -> str:
+    """A list of objects with the fields of HostStatus."""
+    return json.dumps([asdict(row) for row in rows], indent=2)
+
+
+def status_to_text(rows: tuple[HostStatus, ...]) -> str:
+    """A table with a heading; "-" is "has none"."""
+    table: list[tuple[str, ...]] = [("HOST", "STATE", "ENGINE", "BATCH", "ADDRESS")]
+    table += [tuple(cell or "-" for cell in astuple(row)) for row in rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
+    )
+
+
+def _batch_states(machine: Machine, lab: Lab) -> dict[str, str]:
+    if lab.shape.batch is Batch.NONE:
+        return {}
+    answer = _ask(machine, lab.hosts[0], ("sinfo", "-h", "-N", "-o", "%N %T")) if lab.hosts[0].host == FRONT else None
+    return dict(line.split() for line in answer.stdout.decode().splitlines()) if answer else {}
+
+
+def _engine(machine: Machine, lab: Lab, host: LabHost) -> str | None:
+    if host.host == FRONT:
+        return None
+    if lab.shape.engine is NodeEngine.DOCKER:
+        answer = _ask(machine, host, ("docker", "version", "--format", "docker {{.Server.Version}}"))
+    else:
+        answer = _ask(machine, host, ("podman", "version", "--format", "podman {{.Client.Version}}"))
+    return answer.stdout.decode().strip() if answer else None
+
+
+def _ask(machine: Machine, host: LabHost, argv: tuple[str, ...]) -> Output | None:
+    if host.state != "running":
+        return None
+    answer = capture(machine, host.container_id, Command("root", ("timeout", "5", *argv)))
+    return answer if answer.returncode == 0 else None

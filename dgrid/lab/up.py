@@ -1,0 +1,123 @@
+"""Starting a lab: from nothing to hosts that were all seen to work, or back to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from dgrid.errors import LabError
+from dgrid.lab.down import down
+from dgrid.lab.execute import Command, capture
+from dgrid.lab.find import Lab, LabHost, find_lab, lab_names
+from dgrid.lab.machine import Machine
+from dgrid.lab.node_image import ensure_image
+from dgrid.lab.parallel import in_parallel
+from dgrid.lab.parts import host_config, host_request, object_name, volumes
+from dgrid.lab.shape import FRONT, LABEL, Shape
+from dgrid.lab.source import source_tar
+from dgrid.lab.swarm import join_engines
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+_READY = "/usr/local/lib/dgrid-lab/ready"
+_LOG_LINES = 10
+
+
+def up(
+    machine: Machine, shape: Shape, say: Callable[[str], None], build_env: Mapping[str, str], deadline_s: int = 60
+) -> Lab:
+    """Starts a lab and returns when each of its hosts works; ``say`` hears one line a phase.
+
+    Whatever goes wrong or interrupts it, nothing of the lab is left. Raises LabError when the name is taken, when the
+    node image cannot be built, or when a host does not work within ``deadline_s``, with its log's last lines.
+    """
+    if shape.name in lab_names(machine.client()):
+        raise LabError(
+            f"there is a lab {shape.name} already; choose another --name, "
+            f"or remove it with: dgrid lab down --name {shape.name}"
+        )
+    tag = ensure_image(machine, say, build_env)
+    try:
+        say(f"starting {shape.node_count} nodes and a frontend")
+        _create(machine, shape, tag)
+        lab = find_lab(machine, shape.name)
+        say("waiting until every host works")
+        _await_ready(machine, lab, deadline_s)
+        if shape.swarm:
+            say("joining the engines to a swarm")
+            join_engines(machine, lab)
+    except BaseException:
+        say("removing what was started")
+        down(machine, shape.name)
+        raise
+    return lab
+
+
+def update(machine: Machine, lab: Lab) -> None:
+    """Copies the running dgrid into the lab again, in place of what is there."""
+    front = lab.host(FRONT).container_id
+    capture(machine, front, Command("root", ("rm", "-rf", "/opt/dgrid/lib")))
+    _install_dgrid(machine.client(), front)
+
+
+def _create(machine: Machine, shape: Shape, tag: str) -> None:
+    import docker.errors
+
+    client = machine.client()
+    network = object_name(shape.name, "net")
+    labels = {LABEL: shape.name}
+    try:
+        client.create_network(network, driver="bridge", labels=labels)
+        for volume in volumes(shape):
+            client.create_volume(volume, labels=labels)
+        ids = in_parallel(lambda host: _create_host(machine, shape, host, tag, network), shape.hosts)
+        _install_dgrid(client, ids[0])
+        in_parallel(lambda container_id: machine.client().start(container_id), tuple(ids))
+    except docker.errors.APIError as error:
+        raise LabError(f"this machine's engine refused a part of lab {shape.name}: {error.explanation}") from error
+
+
+def _create_host(machine: Machine, shape: Shape, host: str, tag: str, network: str) -> str:
+    request = host_request(shape, host)
+    made = machine.client().create_container_from_config(  # type: ignore[no-untyped-call]  # untyped in the stubs
+        {
+            "Image": tag,
+            "Hostname": request.host,
+            "Cmd": list(request.command),
+            "Labels": dict(request.labels),
+            "HostConfig": host_config(request, network, machine.cgroup_version),
+            "NetworkingConfig": {"EndpointsConfig": {network: {"Aliases": [request.host]}}},
+        },
+        name=request.name,
+    )
+    return str(made["Id"])
+
+
+def _install_dgrid(client: APIClient, container_id: str) -> None:
+    client.put_archive(container_id, "/opt/dgrid", source_tar())
+
+
+def _await_ready(machine: Machine, lab: Lab, deadline_s: int) -> None:
+    failures = [text for text in in_parallel(lambda host: _not_ready(machine, host, deadline_s), lab.hosts) if text]
+    if failures:
+        raise LabError(f"lab {lab.shape.name} did not start:\n" + "\n".join(failures))
+
+
+def _not_ready(machine: Machine, host: LabHost, deadline_s: int) -> str | None:
+    """None once the host works, else what is wrong with it, by name and with its log's last lines."""
+    import docker.errors
+
+    client = machine.client()
+    try:
+        asked = capture(machine, host.container_id, Command("root", (_READY, str(deadline_s))))
+    except docker.errors.APIError:
+        asked = None
+    if asked is not None and asked.returncode == 0:
+        return None
+    state = client.inspect_container(host.container_id)["State"]
+    said = "" if asked is None else (asked.stdout + asked.stderr).decode(errors="replace").strip()
+    if not state["Running"]:
+        said = f"its start script ended with exit code {state['ExitCode']}"
+    log = client.logs(host.container_id, tail=_LOG_LINES).decode(errors="replace").splitlines()
+    return "\n    ".join([f"{host.host}: {said}", "its log ends with:", *log])
