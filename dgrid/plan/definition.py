@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+HOSTFILE_DIR = "/dgrid"
+"""Where the hostfile goes in a container that does not say so."""
+
+READY_TIMEOUT_S = 60.0
+"""How long a container may take to be ready, if it does not say so."""
+
 
 class HostfileFormat(Enum):
     """How the hostfile inside the containers is written."""
@@ -70,7 +76,7 @@ class Ready:
     tcp: int | None = None
     command: tuple[str, ...] | None = None
     log: str | None = None
-    timeout_s: float = 60.0
+    timeout_s: float = READY_TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,7 @@ class Container:
     mounts: tuple[Mount, ...] = ()
     work_dir: str | None = None
     scale: int | ScalePer = 1
-    hostfile_dir: str = "/dgrid"
+    hostfile_dir: str = HOSTFILE_DIR
     tags: tuple[str, ...] = ()
     listed: bool = False
     links: tuple[Link, ...] = ()

@@ -1,43 +1,52 @@
-"""The environment of every instance."""
+"""Environment variables of a container. Values may be secrets: no message shows one, or a piece that could be one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 
-from dgrid.plan.allocation import Allocation, Submitter
-from dgrid.plan.definition import Container
-from dgrid.plan.placement import Placed
+from dgrid.plan.mistake import Mistake, quote
 
-Pairs = tuple[tuple[str, str], ...]
+# Shells want no dots and hyphens, but programs in containers are configured by such names too ("discovery.type").
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_BAD = re.compile(r"[^A-Za-z0-9_.-]")
+_LONGEST_NAME = 255
+_FORM = 'write "NAME=value"'
 
 
-def shared_environment(
-    container: Container,
-    allocation: Allocation,
-    submitter: Submitter,
-    session: str,
-    hosts: Mapping[str, str],
-    hostfile: str,
-) -> Pairs:
-    """What all instances of a container have in common; the stronger wins, weakest first:
+def parse_assignment(text: str) -> tuple[str, str]:
+    """``parse_assignment("DB_PORT=27017") == ("DB_PORT", "27017")``; everything after the first "=" is the value."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise Mistake('there is no "=" in it', f'{_FORM}, or "NAME=${{NAME}}" to hand on a variable of dgrid\'s own')
+    return check_name(name), value
 
-    the batch system's job variables; HOME, USER, LOGNAME; the definition's; its links, with the host name from
-    ``hosts`` (container name -> host); DGRID_JOB ("" outside a job), DGRID_SESSION, DGRID_HOSTFILE.
+
+def parse_entry(name: str, value: object) -> tuple[str, str]:
+    """``parse_entry("DB_PORT", 27017) == ("DB_PORT", "27017")``: one entry of the form as an object."""
+    if isinstance(value, str):
+        return check_name(name), value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return check_name(name), str(value)
+    raise Mistake("the number would not arrive as it is written", "put it in double quotes")
+
+
+def check_name(name: str) -> str:
+    """Return ``name`` if an environment variable may be called so, and is not dgrid's own; else raise Mistake.
+
+    A bad name is not shown: it may be a value that was written where its name is missing.
     """
-    merged = dict(allocation.job_variables)
-    merged |= {"HOME": submitter.home, "USER": submitter.name, "LOGNAME": submitter.name}
-    merged |= dict(container.environment)
-    merged |= {link.variable: hosts[link.container] for link in container.links}
-    merged |= {"DGRID_JOB": allocation.job_id or "", "DGRID_SESSION": session, "DGRID_HOSTFILE": hostfile}
-    for own in ("DGRID_NAME", "DGRID_INDEX", "DGRID_NODE"):
-        merged.pop(own, None)
-    return tuple(merged.items())
-
-
-def own_environment(instance: Placed) -> Pairs:
-    """What tells one instance from the others. ``DGRID_NAME`` is ``worker-2``, ``DGRID_INDEX`` counts from 1."""
-    return (
-        ("DGRID_NAME", instance.name),
-        ("DGRID_INDEX", str(instance.index)),
-        ("DGRID_NODE", instance.node.name),
-    )
+    if not name:
+        raise Mistake('the name before the "=" is missing', _FORM)
+    if name != name.strip():
+        raise Mistake('the name has a blank at its beginning or before the "="', "remove it")
+    if not _NAME.fullmatch(name):
+        match = _BAD.search(name)
+        fault = f"character {match.start() + 1} of the name" if match else "the digit at the beginning of the name"
+        raise Mistake(f"{fault} is not allowed", "names consist of letters, digits, _, . and -, not a digit first")
+    if len(name) > _LONGEST_NAME:
+        raise Mistake(f"the name is longer than {_LONGEST_NAME} characters", _FORM)
+    if name.startswith("DGRID_"):
+        raise Mistake(
+            f"{quote(name)} is not for you to set", "dgrid itself sets the variables that begin with DGRID_; rename it"
+        )
+    return name
