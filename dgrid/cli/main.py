@@ -8,7 +8,9 @@ import click
 
 from dgrid import __version__
 from dgrid.cli.lab import lab
-from dgrid.errors import DgridError
+from dgrid.cli.schema import schema
+from dgrid.cli.validate import validate
+from dgrid.errors import DgridError, InputError
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
@@ -29,6 +31,8 @@ def dgrid() -> None:
 
 
 dgrid.add_command(lab)
+dgrid.add_command(schema)
+dgrid.add_command(validate)
 
 
 def entry() -> None:
@@ -36,5 +40,6 @@ def entry() -> None:
     try:
         dgrid.main(prog_name="dgrid", standalone_mode=True)
     except DgridError as error:
-        click.echo(f"dgrid: {error}", err=True)
+        text = str(error) if isinstance(error, InputError) else f"dgrid: {error}"  # theirs begin with file:line
+        click.echo(text, err=True)
         sys.exit(error.exit_code)

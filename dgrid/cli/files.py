@@ -1,0 +1,70 @@
+"""Reading the files that the command line names."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import BinaryIO
+
+from dgrid.errors import DefinitionError, Problem
+from dgrid.plan.definition import Definition
+from dgrid.plan.jsontext import LONGEST_BYTES
+from dgrid.plan.mistake import escape, quote
+from dgrid.plan.parse import parse_definition
+
+_REASONS = {
+    errno.EACCES: ("you may not read the file", "see its permissions and its directories' with: namei -l FILE"),
+    errno.ENOTDIR: ("a part of the path is no directory", None),
+    errno.ELOOP: ("the path is a circle of symbolic links", None),
+    errno.ENAMETOOLONG: ("the path is too long", None),
+}
+
+
+def read_definition(path: str, environment: Mapping[str, str]) -> Definition:
+    """The definition in the file at ``path``; "-" is stdin.
+
+    ``environment`` is what ``${NAME}`` is replaced from. Raises DefinitionError with all that is wrong with the
+    file, or with the one reason why it cannot be read.
+    """
+    name = "stdin" if path == "-" else escape(path)
+    try:
+        content = _read(sys.stdin.buffer) if path == "-" else _read_file(path)
+    except OSError as error:
+        raise DefinitionError((_unreadable(name, path, error),)) from error
+    return parse_definition(content, name, environment)
+
+
+def _read_file(path: str) -> bytes:
+    with Path(path).open("rb") as file:
+        return _read(file)
+
+
+def _read(file: BinaryIO) -> bytes:
+    # One byte more than is allowed: parse_definition then says that the file is too large.
+    return file.read(LONGEST_BYTES + 1)
+
+
+def _unreadable(name: str, path: str, error: OSError) -> Problem:
+    if error.errno == errno.ENOENT:
+        return Problem(name, "there is no such file", _near(path) if path else "name a file")
+    if error.errno == errno.EISDIR:
+        return Problem(name, "this is a directory", "name the JSON file in it")
+    what, remedy = _REASONS.get(error.errno or 0, (f"the file cannot be read ({error.strerror})", None))
+    return Problem(name, what, remedy)
+
+
+def _near(path: str) -> str | None:
+    directory = Path(path).parent
+    try:
+        names = sorted(entry.name for entry in directory.iterdir())
+    except OSError:
+        return f"there is no directory {quote(str(directory))} that you can read either"
+    near = get_close_matches(Path(path).name, names, 1, 0.6)
+    if near:
+        return f"did you mean {quote(str(directory / near[0]))}?"
+    if Path(path).is_symlink():
+        return "it is a symbolic link to something that is not there"
+    return None
