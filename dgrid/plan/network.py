@@ -9,7 +9,7 @@ from dgrid.errors import PlanError
 from dgrid.plan.definition import Container, NetworkMode
 from dgrid.plan.facts import EngineKind, NodeFacts
 from dgrid.plan.folding import fold
-from dgrid.plan.nodelist import same_host_key
+from dgrid.plan.nodelist import is_address, same_host_key
 from dgrid.plan.placement import Placed
 
 Facts = Mapping[str, NodeFacts]
@@ -56,15 +56,16 @@ def aliases(container: Container, name: str) -> tuple[str, ...]:
 
 
 def host_entries(placed: tuple[Placed, ...], facts: Facts) -> tuple[tuple[str, str], ...]:
-    """(name, address) of every instance and container for mode HOST, where nothing else resolves these names.
+    """(name, address) of every node, instance and container for mode HOST, where nothing else may resolve these names.
 
-    One value for all instances: their hosts files are equal. On a single machine an address nobody learnt is
-    127.0.0.1. A node that was not asked is shown as ``{node2}``. Raises PlanError for a node whose address could
-    not be learnt, and for a container that has the name of a node.
+    The nodes' names stand in the hostfile, and not every site has them in DNS; containers know no NIS or LDAP. One
+    value for all instances: their hosts files are equal. On a single machine an address nobody learnt is 127.0.0.1.
+    A node that was not asked is shown as ``{node2}``. Raises PlanError for a node whose address could not be learnt,
+    and for a container that has the name of a node.
     """
     reasons = [*_named_like_a_node(placed)]
     single = len({instance.node.machine for instance in placed}) == 1
-    addresses = {name: _address(name, facts, single) for name in {instance.node.name for instance in placed}}
+    addresses = {name: _address(name, facts, single) for name in dict.fromkeys(one.node.name for one in placed)}
     unknown = [name for name, address in addresses.items() if address is None]
     if unknown:
         reasons.append(
@@ -73,7 +74,9 @@ def host_entries(placed: tuple[Placed, ...], facts: Facts) -> tuple[tuple[str, s
         )
     if reasons:
         raise PlanError("\n".join(reasons))
-    entries: dict[tuple[str, str], None] = {}
+    entries: dict[tuple[str, str], None] = {
+        (node, address): None for node, address in addresses.items() if address and not is_address(node)
+    }
     for instance in placed:
         for name in aliases(instance.container, instance.name):
             entries[name, addresses[instance.node.name] or ""] = None
