@@ -61,7 +61,7 @@ def run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) -
             supervisor.watch_workers()
             narrator.phase(f"starting {_count(len(plan.instances) - 1, 'worker')}")
             start_workers(plan, ids, cluster, stop)
-            narrator.phase(f"running {plan.head.name} on {plan.head.node.name}")
+            narrator.milestone(f"{plan.head.name} runs on {plan.head.node.name}")
             return supervisor.run_head()
 
 

@@ -15,7 +15,8 @@ _PODMAN_SERVICE = (
     'umask 077; d=$(mktemp -d /tmp/dgrid-XXXXXXXX) || exit 1; [ -d "$XDG_RUNTIME_DIR" ] || unset XDG_RUNTIME_DIR; '
     "exec 3<&0; (cat <&3 >/dev/null 2>&1; kill $$; rm -rf $d) & "
     "(until [ -S $d/engine ]; do kill -0 $$ 2>/dev/null || { echo failed $(tail -n 1 $d/log); exit; }; "
-    "sleep 0.1; done; echo $d/engine) & exec 3<&-; exec podman system service --time=0 unix://$d/engine >$d/log 2>&1 </dev/null"
+    "sleep 0.1; done; echo $d/engine) & exec 3<&-; "
+    "exec podman system service --time=0 unix://$d/engine >$d/log 2>&1 </dev/null"
 )
 
 

@@ -5,17 +5,15 @@ These go over connections of their own, without a timeout; control calls have th
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import cast
 
 from dgrid.errors import EngineError
 from dgrid.nodes.link import Stream
 
 _CHUNK = 1 << 18
+_HEADER = 8
 _STDERR = 2
 
 
@@ -24,7 +22,7 @@ class AttachStream:
 
     def __init__(self, stream: Stream, rest: bytes, tty: bool, half_close: Callable[[Stream], None]) -> None:
         self._stream = stream
-        self._buffer = bytearray(rest)
+        self._body = _Body(stream, _Answer(False, rest))
         self._tty = tty
         self._half_close = half_close
 
@@ -38,65 +36,36 @@ class AttachStream:
 
     def chunks(self) -> Iterator[tuple[bool, bytes]]:
         """(is stderr, bytes) as they come, until the container ends. Ends quietly when the stream is cut."""
-        return self._raw_chunks() if self._tty else self._frames()
+        if self._tty:
+            return ((False, piece) for piece in self._body.pieces())
+        return _unframe(self._body.pieces())
 
     def close(self) -> None:
         """Cut the stream; ``chunks`` in another thread ends."""
-        self._stream.close()
+        self._body.close()
 
-    def _raw_chunks(self) -> Iterator[tuple[bool, bytes]]:
-        if self._buffer:
-            yield False, bytes(self._buffer)
-        while data := self._receive():
-            yield False, data
 
-    def _frames(self) -> Iterator[tuple[bool, bytes]]:
-        """Without a terminal each piece has 8 bytes before it: stream number, three zeros, big-endian length."""
-        while self._fill(8):
-            is_stderr = self._buffer[0] == _STDERR
-            left = int.from_bytes(self._buffer[4:8], "big")
-            del self._buffer[:8]
-            while left:
-                if not self._fill(1):
-                    return
-                piece = bytes(self._buffer[:left])
-                del self._buffer[: len(piece)]
-                left -= len(piece)
-                yield is_stderr, piece
-
-    def _fill(self, size: int) -> bool:
-        while len(self._buffer) < size:
-            data = self._receive()
-            if not data:
-                return False
-            self._buffer += data
-        return True
-
-    def _receive(self) -> bytes:
-        try:
-            return self._stream.recv(_CHUNK)
-        except (OSError, EOFError):
-            return b""
+def _unframe(pieces: Iterator[bytes]) -> Iterator[tuple[bool, bytes]]:
+    """Without a terminal each write has 8 bytes before it: stream number, three zeros, big-endian length."""
+    buffer = bytearray()
+    left, is_stderr = 0, False
+    for piece in pieces:
+        buffer += piece
+        while buffer and (left or len(buffer) >= _HEADER):
+            if not left:
+                is_stderr, left = buffer[0] == _STDERR, int.from_bytes(buffer[4:_HEADER], "big")
+                del buffer[:_HEADER]
+            part = bytes(buffer[:left])
+            del buffer[: len(part)]
+            left -= len(part)
+            if part:
+                yield is_stderr, part
 
 
 def hijack(node: str, stream: Stream, path: str, half_close: Callable[[Stream], None], tty: bool) -> AttachStream:
     """Turn an HTTP connection into an attached container's raw stream. Raises EngineError."""
-    request = (
-        f"POST {path} HTTP/1.1\r\nHost: engine\r\nUpgrade: tcp\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n"
-    )
-    stream.sendall(request.encode())
-    received = b""
-    while b"\r\n\r\n" not in received:
-        data = stream.recv(4096)
-        if not data:
-            raise EngineError(node, "the engine ended the connection instead of attaching")
-        received += data
-    header, _, rest = received.partition(b"\r\n\r\n")
-    status = int(header.split(None, 2)[1])
-    if status not in (101, 200):
-        raise EngineError(node, f"the engine refuses to attach: {_message(rest)}", status)
-    stream.settimeout(None)
-    return AttachStream(stream, rest, tty, half_close)
+    answer = _ask(node, stream, f"POST {path} HTTP/1.1\r\nUpgrade: tcp\r\nConnection: Upgrade\r\nContent-Length: 0")
+    return AttachStream(stream, answer.rest, tty, half_close)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,63 +75,114 @@ class ContainerEnd:
     container_id: str
 
 
-class _LineStream:
-    def __init__(self, node: str, stream: Stream, path: str) -> None:
-        self._node = node
-        self._stream = stream
-        connection = http.client.HTTPConnection("engine")
-        connection.sock = cast(socket.socket, stream)
-        connection.request("GET", path)
-        self._response = connection.getresponse()
-        if self._response.status != 200:
-            raise EngineError(node, _message(self._response.read()), self._response.status)
-        stream.settimeout(None)
-
-    def close(self) -> None:
-        """Cut the stream; a reader in another thread ends."""
-        self._stream.close()
-
-
-class EventStream(_LineStream):
+class EventStream:
     """The ends of containers, until the engine or the connection goes away."""
+
+    def __init__(self, node: str, stream: Stream, path: str) -> None:
+        self._body = _Body(stream, _ask(node, stream, f"GET {path} HTTP/1.1"))
 
     def ends(self) -> Iterator[ContainerEnd]:
         """Blocks for the next one; ends when the stream does."""
-        while line := self._line():
-            event = json.loads(line)
-            yield ContainerEnd(event["id"] if "id" in event else event["Actor"]["ID"])
+        received = b""
+        for piece in self._body.pieces():
+            *lines, received = (received + piece).split(b"\n")
+            for line in lines:
+                if line.strip():
+                    yield ContainerEnd(json.loads(line)["Actor"]["ID"])
 
-    def _line(self) -> bytes:
-        try:
-            return self._response.readline()
-        except (OSError, EOFError, ValueError, AttributeError, http.client.HTTPException):
-            return b""  # closed by close() in another thread, or cut
+    def close(self) -> None:
+        """Cut the stream; a reader in another thread ends."""
+        self._body.close()
 
 
-class LogStream(_LineStream):
+class LogStream:
     """The log of a container without a terminal, framed as attach is."""
+
+    def __init__(self, node: str, stream: Stream, path: str) -> None:
+        self._body = _Body(stream, _ask(node, stream, f"GET {path} HTTP/1.1"))
 
     def text_contains(self, text: str) -> bool:
         """Read on until ``text`` has been written: true; or until the log ends: false. Blocks."""
         wanted, seen = text.encode(), b""
-        while header := self._read(8):
-            seen += self._read(int.from_bytes(header[4:8], "big"))
+        for _is_stderr, piece in _unframe(self._body.pieces()):
+            seen = seen[-len(wanted) :] + piece
             if wanted in seen:
                 return True
-            seen = seen[-len(wanted) :] if len(wanted) < len(seen) else seen
         return False
 
-    def _read(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            try:
-                more = self._response.read(size - len(data))
-            except (OSError, EOFError, ValueError, AttributeError, http.client.HTTPException):
-                return b""
-            if not more:
-                return b""
-            data += more
-        return data
+    def close(self) -> None:
+        """Cut the stream; a reader in another thread ends."""
+        self._body.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    chunked: bool
+    rest: bytes
+
+
+def _ask(node: str, stream: Stream, request: str) -> _Answer:
+    """Send a request and read the answer's header; ``rest`` is what came after it. Raises EngineError."""
+    stream.sendall(f"{request}\r\nHost: engine\r\n\r\n".encode())
+    received = b""
+    while b"\r\n\r\n" not in received:
+        data = stream.recv(4096)
+        if not data:
+            raise EngineError(node, "the engine ended the connection instead of answering")
+        received += data
+    header, _, rest = received.partition(b"\r\n\r\n")
+    status = int(header.split(None, 2)[1])
+    if status not in (101, 200):
+        raise EngineError(node, f"the engine refuses: {_message(rest)}", status)
+    stream.settimeout(None)
+    return _Answer(b"transfer-encoding: chunked" in header.lower(), rest)
+
+
+class _Body:
+    """The body of an answer that has no end of its own (RFC 9112, section 7.1, where it is chunked)."""
+
+    def __init__(self, stream: Stream, answer: _Answer) -> None:
+        self._stream = stream
+        self._chunked = answer.chunked
+        self._buffer = answer.rest
+
+    def pieces(self) -> Iterator[bytes]:
+        """Bytes as they come; ends when the stream does or is cut."""
+        if not self._chunked:
+            if self._buffer:
+                yield self._buffer
+            yield from iter(self._receive, b"")
+            return
+        while size := self._chunk_size():
+            while size:
+                if not self._buffer and not self._more():
+                    return
+                piece, self._buffer = self._buffer[:size], self._buffer[size:]
+                size -= len(piece)
+                yield piece
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _chunk_size(self) -> int:
+        self._buffer = self._buffer.removeprefix(b"\r\n")
+        while b"\n" not in self._buffer[2:]:
+            if not self._more():
+                return 0
+            self._buffer = self._buffer.removeprefix(b"\r\n")
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return int(line.partition(b";")[0], 16)
+
+    def _more(self) -> bool:
+        data = self._receive()
+        self._buffer += data
+        return bool(data)
+
+    def _receive(self) -> bytes:
+        try:
+            return self._stream.recv(_CHUNK)
+        except (OSError, EOFError):
+            return b""
 
 
 def _message(body: bytes) -> str:

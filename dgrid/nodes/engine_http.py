@@ -12,7 +12,7 @@ from dgrid.nodes.link import Dial
 if TYPE_CHECKING:
     from docker import APIClient
 
-BASE_URL = "http://engine"
+BASE_URL = "http://engine:2375"  # never resolved nor connected to; the SDK wants a port
 _POOL_SIZE = 8
 
 

@@ -11,6 +11,9 @@ class Narrator(Protocol):
     def phase(self, text: str) -> None:
         """A step begins: "images on 4 nodes"."""
 
+    def milestone(self, text: str) -> None:
+        """Something has come to pass that is no step with an end: "head runs on node1"."""
+
     def note(self, text: str) -> None:
         """Something the user should know although the run goes on."""
 

@@ -1,0 +1,61 @@
+"""How the story of a run looks on stderr."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+
+class StderrNarrator:
+    """A Narrator: one line a phase, with the time it took once it is over; on a terminal the line of the moment is rewritten."""
+
+    def __init__(self, quiet: bool, live: bool) -> None:
+        self._quiet = quiet
+        self._live = live
+        # A terminal session of the head container has put the terminal into raw mode, where a line feed is only that.
+        self._line_end = "\r\n" if live else "\n"
+        self._open: tuple[str, float] | None = None
+
+    def phase(self, text: str) -> None:
+        self._finish()
+        if not self._quiet:
+            self._open = (text, time.monotonic())
+            if self._live:
+                click.echo(f"dgrid: {text} ...", err=True, nl=False)
+
+    def milestone(self, text: str) -> None:
+        self._finish()
+        if not self._quiet:
+            self._line(f"dgrid: {text}")
+
+    def note(self, text: str) -> None:
+        self._finish()
+        for line in text.splitlines():
+            self._line(f"dgrid: {line}")
+
+    def output(self, title: str, text: str) -> None:
+        self._finish()
+        self._line(f"dgrid: {title}:")
+        for line in text.splitlines() or ["(nothing)"]:
+            self._line(f"  | {_visible(line)}")
+
+    def close(self) -> None:
+        """The story is over: write out the phase under way."""
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._open is None:
+            return
+        text, since = self._open
+        self._open = None
+        start = "\r\x1b[K" if self._live else ""
+        self._line(f"{start}dgrid: {text} ({time.monotonic() - since:.1f} s)")
+
+    def _line(self, text: str) -> None:
+        click.echo(text + self._line_end, err=True, nl=False)
+
+
+def _visible(line: str) -> str:
+    """Without the control characters that would move a terminal's cursor or change its colours."""
+    return "".join(letter if letter.isprintable() or letter == "\t" else repr(letter)[1:-1] for letter in line)

@@ -1,0 +1,117 @@
+"""``dgrid run``: the job itself."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from dgrid.cli.allocation import allocation_options, find_allocation, find_submitter
+from dgrid.cli.files import read_definition
+from dgrid.cli.narrator import StderrNarrator
+from dgrid.cli.plan import Shown, show_plan
+from dgrid.config import Settings, read_settings
+from dgrid.plan.allocation import check_submitter
+from dgrid.plan.definition import Definition
+
+
+@click.command()
+@allocation_options
+@click.option("--dockdef", metavar="FILE", required=True, help="The docker definition, a JSON file.")
+@click.option("--oversubscribe", is_flag=True, help="Let nodes take more containers than they have slots.")
+@click.option(
+    "--pull",
+    type=click.Choice(["missing", "always", "never"]),
+    default="missing",
+    show_default=True,
+    help="When images are fetched from their registry.",
+)
+@click.option("--allow-different-images", is_flag=True, help="Go on where nodes have different images of one name.")
+@click.option("--log-dir", metavar="DIR", type=click.Path(path_type=Path), help="Keep each container's output here.")
+@click.option("--link", type=click.Choice(["auto", "paramiko", "openssh"]), help="How to reach the other nodes.")
+@click.option("--engine", type=click.Choice(["auto", "docker", "podman"]), help="Which of the nodes' engines to use.")
+@click.option("--engine-socket", metavar="PATH", help="The engine's socket on the nodes, if in an unusual place.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and touch nothing, as `dgrid plan` does.")
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing but warnings and errors.")
+@click.option("--enable-debug", is_flag=True, help="Say everything, and show where an error came from.")
+def run(
+    hostfile: str | None,
+    local: int | None,
+    dockdef: str,
+    oversubscribe: bool,
+    pull: str,
+    allow_different_images: bool,
+    log_dir: Path | None,
+    link: str | None,
+    engine: str | None,
+    engine_socket: str | None,
+    dry_run: bool,
+    quiet: bool,
+    enable_debug: bool,
+) -> None:
+    """Run the containers of a docker definition on the nodes of this job.
+
+    stdin, stdout and stderr are those of the head (interactive) container, and so is the exit code; 128+n when
+    signal n ended the run, 2 for wrong usage or a bad definition, 125 when dgrid could not start or keep the job.
+    """
+    if dry_run:
+        show_plan(dockdef, hostfile, local, oversubscribe, Shown(), os.environ)
+        return
+    definition = read_definition(dockdef, os.environ)
+    allocation = find_allocation(hostfile, local, os.environ)
+    submitter = find_submitter()
+    check_submitter(submitter)
+    chosen = {"link": link, "engine": engine, "engine_socket": engine_socket}
+    settings = replace(_settings(os.environ), **{key: value for key, value in chosen.items() if value is not None})
+    _set_up_logging(enable_debug)
+
+    from dgrid.nodes.pull import PullPolicy
+    from dgrid.nodes.signals import StopSignals
+    from dgrid.nodes.terminal import Streams
+    from dgrid.run import Order
+    from dgrid.run import run as run_order
+
+    streams, stop = Streams(), StopSignals()
+    order = Order(
+        definition=_with_terminal(definition, streams.are_terminal()),
+        allocation=allocation,
+        submitter=submitter,
+        session=secrets.token_hex(6),
+        settings=settings,
+        oversubscribe=oversubscribe,
+        pull=PullPolicy(pull),
+        allow_different_images=allow_different_images,
+        log_dir=log_dir,
+    )
+    narrator = StderrNarrator(quiet, sys.stderr.isatty())
+    with stop.installed():
+        try:
+            code = run_order(order, streams, stop, narrator)
+        finally:
+            narrator.close()
+    sys.exit(code)
+
+
+def _settings(environment: Mapping[str, str]) -> Settings:
+    own = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '/')}/.config"
+    return read_settings((Path("/etc/dgrid/config.toml"), Path(own) / "dgrid" / "config.toml"))
+
+
+def _with_terminal(definition: Definition, are_terminal: bool) -> Definition:
+    """The definition as this session can have it: a batch job has no terminal to give."""
+    containers = tuple(replace(one, tty=one.tty and are_terminal) for one in definition.containers)
+    return replace(definition, containers=containers)
+
+
+def _set_up_logging(debug: bool) -> None:
+    """paramiko and urllib3 log what dgrid reports itself; that is for --enable-debug only."""
+    if debug:
+        logging.basicConfig(level=logging.DEBUG, format="dgrid: debug: %(name)s: %(message)s", stream=sys.stderr)
+    else:
+        logging.disable(logging.CRITICAL)
