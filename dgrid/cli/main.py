@@ -8,6 +8,7 @@ import click
 
 from dgrid import __version__
 from dgrid.cli.lab import lab
+from dgrid.cli.run import run
 from dgrid.cli.schema import schema
 from dgrid.cli.validate import validate
 from dgrid.errors import DgridError, InputError
@@ -30,6 +31,7 @@ def dgrid() -> None:
     """Run groups of containers in a batch job, as yourself, and leave nothing behind."""
 
 
+dgrid.add_command(run)
 dgrid.add_command(lab)
 dgrid.add_command(schema)
 dgrid.add_command(validate)

@@ -28,11 +28,12 @@ def choose_engine(link: Link, findings: Findings, wanted: str, socket_path: str 
     refusals: list[str] = []
     for path in _sockets(findings, wanted, socket_path):
         try:
-            return _suitable(docker_api.connect(link, path, timeout_s))
+            return _suitable(docker_api.connect(link, path, timeout_s, findings.has_catatonit))
         except EngineUnreachable as error:
             refusals.append(error.what)
     if wanted != "docker" and findings.has_podman and socket_path is None:
-        return _suitable(docker_api.connect(link, _start_podman(link, timeout_s), timeout_s))
+        path = _start_podman(link, timeout_s)
+        return _suitable(docker_api.connect(link, path, timeout_s, findings.has_catatonit))
     raise EngineUnreachable(link.node, _nothing_found(findings, wanted, socket_path, refusals))
 
 

@@ -199,8 +199,11 @@ class _Outstanding:
                 self._engine._outstanding -= 1
 
 
-def connect(link: Link, socket_path: str, timeout_s: float) -> DockerApi:
-    """Ask the engine who it is and agree on an API version. Raises EngineError."""
+def connect(link: Link, socket_path: str, timeout_s: float, has_catatonit: bool) -> DockerApi:
+    """Ask the engine who it is and agree on an API version. Raises EngineError.
+
+    ``has_catatonit`` says whether Podman finds an init process, which its API does not.
+    """
     probe = api_client(lambda limit_s: link.dial(socket_path, limit_s), "1.41", timeout_s)
     with our_errors(link.node, "ask the engine for its version"):
         # Without a version in the path: an engine answers that whatever versions it speaks.
@@ -208,7 +211,7 @@ def connect(link: Link, socket_path: str, timeout_s: float) -> DockerApi:
         api = _agree(link.node, version)
         info = checked(probe.get(f"{BASE_URL}/v{api[0]}.{api[1]}/info")).json()
     probe.close()
-    return DockerApi(link, socket_path, api, _engine_info(version, info), timeout_s)
+    return DockerApi(link, socket_path, api, _engine_info(version, info, has_catatonit), timeout_s)
 
 
 def _agree(node: str, version: Mapping[str, Any]) -> tuple[int, int]:
@@ -226,7 +229,7 @@ def _pair(text: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def _engine_info(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineInfo:
+def _engine_info(version: Mapping[str, Any], info: Mapping[str, Any], has_catatonit: bool) -> EngineInfo:
     names = {component.get("Name", "") for component in version.get("Components") or ()}
     kind = EngineKind.PODMAN if "Podman Engine" in names else EngineKind.DOCKER
     swarm = info.get("Swarm") or {}
@@ -236,7 +239,7 @@ def _engine_info(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineI
         kind=kind,
         version=version["Version"],
         rootless=any("rootless" in option for option in info.get("SecurityOptions") or ()),
-        has_init=bool(info.get("InitBinary")),
+        has_init=has_catatonit if kind is EngineKind.PODMAN else bool(info.get("InitBinary")),
         architecture=version.get("Arch", ""),
         swarm_managers=frozenset(managers),
         is_manager=active and bool(swarm.get("ControlAvailable")),

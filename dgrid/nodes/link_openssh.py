@@ -41,6 +41,7 @@ class OpenSshLink:
         self._lock = threading.Lock()
         self._forwards: dict[str, Path] = {}
         self._numbers = itertools.count(1)
+        self._residents: list[LocalResident] = []
 
     def run(self, script: str, timeout_s: float) -> CommandResult:
         command = self._through_master("-T", self.node, "exec sh -s")
@@ -68,7 +69,9 @@ class OpenSshLink:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        return LocalResident(process)
+        resident = LocalResident(process)
+        self._residents.append(resident)
+        return resident
 
     def dial(self, socket_path: str, timeout_s: float) -> Stream:
         return dial_unix(self.node, str(self._forward(socket_path, timeout_s)), timeout_s)
@@ -80,6 +83,8 @@ class OpenSshLink:
         return None, None  # a jump host may stand between
 
     def close(self) -> None:
+        while self._residents:
+            self._residents.pop().close()
         self._master.terminate()
         try:
             self._master.wait(timeout=5)

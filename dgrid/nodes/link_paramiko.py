@@ -58,6 +58,8 @@ class ParamikoLink:
     def __init__(self, node: str, transport: Transport) -> None:
         self.node = node
         self._transport = transport
+        # paramiko closes a channel that nobody refers to any more.
+        self._residents: list[ParamikoResident] = []
 
     def run(self, script: str, timeout_s: float) -> CommandResult:
         from paramiko import SSHException
@@ -86,7 +88,9 @@ class ParamikoLink:
             channel.exec_command(f"exec sh -c '{script}'")
         except (SSHException, EOFError, OSError) as error:
             raise self._lost(error) from error
-        return ParamikoResident(channel)
+        resident = ParamikoResident(channel)
+        self._residents.append(resident)
+        return resident
 
     def dial(self, socket_path: str, timeout_s: float) -> Stream:
         from paramiko import ChannelException, SSHException
@@ -108,6 +112,8 @@ class ParamikoLink:
         return sock.getsockname()[0], sock.getpeername()[0]
 
     def close(self) -> None:
+        while self._residents:
+            self._residents.pop().close()
         self._transport.close()
 
     def _lost(self, error: BaseException) -> LinkError:

@@ -21,6 +21,9 @@ socket docker /run/docker.sock
 socket docker "$d/docker.sock"
 socket podman "$d/podman/podman.sock"
 command -v podman >/dev/null && echo command podman
+for f in /usr/libexec/podman /usr/local/libexec/podman /usr/lib/podman /usr/local/lib/podman; do
+  [ -x $f/catatonit ] && echo command catatonit
+done
 """
 
 
@@ -35,11 +38,15 @@ class FoundSocket:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the look at one node found; ``missing`` and ``read_only`` are paths of those that were asked for."""
+    """What the look at one node found; ``missing`` and ``read_only`` are paths of those that were asked for.
+
+    ``has_catatonit``: Podman's init process is where Podman looks for it, which its API does not tell.
+    """
 
     uid: int
     sockets: tuple[FoundSocket, ...]
     has_podman: bool
+    has_catatonit: bool
     missing: tuple[str, ...]
     read_only: tuple[str, ...]
 
@@ -59,6 +66,7 @@ def probe(link: Link, sources: tuple[str, ...], writable: tuple[str, ...], timeo
         uid=next(int(word[1]) for word in words if word[0] == "uid"),
         sockets=tuple(FoundSocket(word[1], word[2], word[3]) for word in words if word[0] == "socket"),
         has_podman=["command", "podman"] in words,
+        has_catatonit=["command", "catatonit"] in words,
         missing=tuple(sources[int(word[1])] for word in words if word[0] == "missing"),
         read_only=tuple(writable[int(word[1])] for word in words if word[0] == "read-only"),
     )
