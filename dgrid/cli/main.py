@@ -8,10 +8,11 @@ import click
 
 from dgrid import __version__
 from dgrid.cli.lab import lab
+from dgrid.cli.plan import plan
 from dgrid.cli.run import run
 from dgrid.cli.schema import schema
 from dgrid.cli.validate import validate
-from dgrid.errors import DgridError, InputError
+from dgrid.errors import DgridError, InputError, ManyNodesError
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
@@ -32,6 +33,7 @@ def dgrid() -> None:
 
 
 dgrid.add_command(run)
+dgrid.add_command(plan)
 dgrid.add_command(lab)
 dgrid.add_command(schema)
 dgrid.add_command(validate)
@@ -42,6 +44,16 @@ def entry() -> None:
     try:
         dgrid.main(prog_name="dgrid", standalone_mode=True)
     except DgridError as error:
-        text = str(error) if isinstance(error, InputError) else f"dgrid: {error}"  # theirs begin with file:line
-        click.echo(text, err=True)
+        for line in _lines(error):
+            click.echo(line, err=True)
         sys.exit(error.exit_code)
+
+
+def _lines(error: DgridError) -> list[str]:
+    if isinstance(error, InputError):
+        return str(error).splitlines()  # theirs begin with file:line
+    if isinstance(error, ManyNodesError):
+        from dgrid.report import gather
+
+        return [f"dgrid: {line}" for line in gather((one.node, one.what) for one in error.errors)]
+    return [f"dgrid: {error}"]

@@ -1,0 +1,97 @@
+"""Batch systems: what their environments say. The environments are those of real jobs, cut short."""
+
+import pytest
+
+from dgrid.batch.detect import SYSTEMS, detect
+
+OPENPBS = {
+    "PBS_JOBID": "38[2].head",
+    "PBS_NODEFILE": "/var/spool/pbs/aux/38[2].head",
+    "PBS_ARRAY_INDEX": "2",
+    "PBS_ARRAY_ID": "38[].head",
+    "PBS_O_WORKDIR": "/home/alice/job",
+    "PBS_O_PATH": "/usr/bin",
+    "PBS_O_HOME": "/home/alice",
+    "PBS_JOBCOOKIE": "0123456789ABCDEF",
+    "PBS_MOMPORT": "15003",
+    "NCPUS": "2",
+    "TMPDIR": "/var/tmp/pbs.38[2].head",
+    "HOME": "/home/alice",
+}
+TORQUE = {
+    "PBS_JOBID": "0.head",
+    "PBS_NODEFILE": "/var/spool/torque/aux/0.head",
+    "PBS_NP": "4",
+    "PBS_NUM_NODES": "2",
+    "PBS_NUM_PPN": "2",
+    "PBS_ARRAYID": "3",
+    "PBS_JOBCOOKIE": "FEDCBA9876543210",
+}
+SLURM_WITH_TORQUE_COMMANDS = {
+    "PBS_JOBID": "7",
+    "PBS_NODEFILE": "/tmp/nodes.7",
+    "PBS_O_WORKDIR": "/home/alice",
+    "SLURM_JOB_ID": "7",
+    "SLURM_JOB_NODELIST": "n[1-2]",
+}
+
+
+@pytest.mark.parametrize(
+    ("environment", "system", "job_id", "node_file"),
+    [
+        (OPENPBS, "PBS", "38[2].head", "/var/spool/pbs/aux/38[2].head"),
+        (TORQUE, "Torque", "0.head", "/var/spool/torque/aux/0.head"),
+        (SLURM_WITH_TORQUE_COMMANDS, "PBS", "7", "/tmp/nodes.7"),
+    ],
+)
+def test_a_job_is_recognised(environment, system, job_id, node_file):
+    """By the variables its batch system sets."""
+    job = detect(environment)
+    assert job is not None
+    assert (job.system, job.job_id, job.node_file) == (system, job_id, node_file)
+
+
+def test_outside_any_job():
+    """Neither unrelated variables nor empty ones make a job."""
+    assert detect({"HOME": "/root", "PBS_CONF_FILE": "/etc/pbs.conf"}) is None
+    assert detect({"PBS_JOBID": "", "PBS_NODEFILE": ""}) is None
+
+
+def test_containers_get_the_jobs_own_variables():
+    """Array members know their number; what belongs to the host stays there."""
+    job = detect(OPENPBS)
+    assert job is not None
+    assert dict(job.variables) == {
+        "NCPUS": "2",
+        "PBS_ARRAY_ID": "38[].head",
+        "PBS_ARRAY_INDEX": "2",
+        "PBS_JOBID": "38[2].head",
+        "PBS_O_WORKDIR": "/home/alice/job",
+    }
+
+
+@pytest.mark.parametrize("name", ["PBS_JOBCOOKIE", "PBS_MOMPORT", "PBS_AUTH_TOKEN", "PBS_MY_PASSWORD", "PBS_X_KEY"])
+def test_what_opens_doors_is_never_given_on(name):
+    """Whatever the system."""
+    for environment in (OPENPBS, TORQUE):
+        job = detect({**environment, name: "s3cret"})
+        assert job is not None
+        assert "s3cret" not in dict(job.variables).values()
+
+
+def test_a_job_may_leave_things_out():
+    """None where a variable is not set."""
+    job = detect({"PBS_JOBID": "1.head"})
+    assert job is not None
+    assert (job.job_id, job.node_file, job.node_file_variable) == ("1.head", None, "PBS_NODEFILE")
+    job = detect({"PBS_NODEFILE": "/n"})
+    assert job is not None
+    assert (job.job_id, job.node_file) == (None, "/n")
+
+
+def test_each_row_finds_itself():
+    """No row of the table is hidden by one above it."""
+    for system in SYSTEMS:
+        job = detect({system.signs[0]: "1", system.job_id: "9"})
+        assert job is not None
+        assert job.system == system.name

@@ -1,0 +1,91 @@
+"""From options, environment and this machine to an allocation."""
+
+import os
+import socket
+
+import pytest
+
+from dgrid.cli.allocation import find_allocation, find_submitter
+from dgrid.errors import NodeFileError, UsageError
+
+ME = socket.gethostname()
+
+
+@pytest.fixture
+def node_file(tmp_path):
+    path = tmp_path / "nodes"
+    path.write_text(f"{ME}\n{ME}\nother-node\n")
+    return str(path)
+
+
+def test_the_option_names_the_nodes_and_the_environment_the_job(node_file):
+    """Both together, when the job's own file is not the one given."""
+    made = find_allocation(node_file, None, {"PBS_JOBID": "7.s", "PBS_NODEFILE": "/nowhere", "PBS_QUEUE": "q"})
+    assert [(node.name, node.slots, node.is_local) for node in made.nodes] == [(ME, 2, True), ("other-node", 1, False)]
+    assert (made.batch_system, made.job_id, made.source) == ("PBS", "7.s", f"node file {node_file}")
+    assert ("PBS_QUEUE", "q") in made.job_variables
+
+
+def test_without_the_option_the_environment_names_the_nodes(node_file):
+    """As inside a PBS job."""
+    assert find_allocation(None, None, {"PBS_JOBID": "7.s", "PBS_NODEFILE": node_file}).slots == 3
+
+
+def test_outside_a_job_it_is_this_machine():
+    """Under its own name; or posing as several."""
+    assert [node.name for node in find_allocation(None, None, {}).nodes] == [ME]
+    assert len(find_allocation(None, 3, {}).nodes) == 3
+
+
+def test_posing_goes_before_the_jobs_nodes(node_file):
+    """--local inside a job uses this machine alone, and keeps the job id."""
+    made = find_allocation(None, 2, {"PBS_JOBID": "7.s", "PBS_NODEFILE": node_file})
+    assert (len(made.nodes), made.machines, made.job_id) == (2, 1, "7.s")
+
+
+def test_an_address_of_this_machine_is_this_machine(tmp_path):
+    """127.0.0.1 always is; 192.0.2.1 is nobody's (RFC 5737)."""
+    path = tmp_path / "nodes"
+    path.write_text("192.0.2.1\n127.0.0.1\n")
+    assert find_allocation(str(path), None, {}).here.name == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "words"),
+    [
+        (("", None), {}, r"--hostfile is empty; if it was to be \$PBS_NODEFILE, that is set inside a job only"),
+        (("/no/such/file", None), {}, r"/no/such/file: cannot read the node file \(No such file or directory\) — give"),
+        (("/etc", None), {}, r"/etc: cannot read the node file \(Is a directory\)"),
+        (("a\0b", None), {}, r"cannot read the node file \(embedded null byte\)"),
+        (("/dev/zero", None), {}, "/dev/zero: more than 16 MiB"),
+        (("x", 2), {}, "--hostfile and --local contradict each other"),
+        ((None, None), {"PBS_JOBID": "7.s"}, r"a job of PBS, but \$PBS_NODEFILE is not set"),
+    ],
+)
+def test_what_is_said_of_wrong_options(options, environment, words):
+    """Wrong usage: exit code 2, and the next step."""
+    with pytest.raises(UsageError, match=words) as caught:
+        find_allocation(*options, environment)
+    assert caught.value.exit_code == 2
+
+
+def test_a_node_file_without_this_machine_is_refused(tmp_path):
+    """As on a login node."""
+    path = tmp_path / "nodes"
+    path.write_text("elsewhere1\nelsewhere2\n")
+    with pytest.raises(UsageError, match=rf"names elsewhere\[1-2\], but dgrid runs on {ME}, which is none of them"):
+        find_allocation(str(path), None, {})
+
+
+def test_a_bad_node_file_is_reported_by_line(tmp_path):
+    """With the path as it was given."""
+    path = tmp_path / "nodes"
+    path.write_text(f"{ME}\nb;d\n")
+    with pytest.raises(NodeFileError, match=rf"{path}:2:2: "):
+        find_allocation(str(path), None, {})
+
+
+def test_the_submitter_is_the_user_of_this_process():
+    """With its real ids and groups."""
+    found = find_submitter()
+    assert (found.uid, found.gid, set(found.groups)) == (os.getuid(), os.getgid(), set(os.getgroups()))

@@ -1,0 +1,120 @@
+"""``dgrid plan``: what is printed, and that nothing is touched."""
+
+import json
+import socket
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+ME = socket.gethostname()
+DEFINITION = {
+    "containers": [
+        {
+            "name": "head",
+            "image": "pyssh",
+            "interactive": True,
+            "run_cmd": ["python", "job.py"],
+            "environment_variables": ["DBPASS=s3cret"],
+            "volumes": ["/data:/data:ro"],
+            "links": ["db:DB_HOST"],
+        },
+        {"name": "worker", "image": "pyssh", "scale": 2, "host_to_list": ["tag=workers"]},
+        {"name": "db", "image": "mongodb", "host_to_list": ["tag=database"], "checkpointing": True},
+    ]
+}
+
+
+@pytest.fixture
+def job(tmp_path):
+    (tmp_path / "nodes").write_text(f"{ME}\nfar1\nfar2\nfar2\n")
+    (tmp_path / "job.json").write_text(json.dumps(DEFINITION))
+    return tmp_path
+
+
+def dgrid(*arguments, cwd, environment=None):
+    """A process of its own, as a user has it, in an environment without any job."""
+    return subprocess.run(
+        [sys.executable, "-m", "dgrid", *arguments],
+        cwd=cwd, env={"PATH": "/usr/bin:/bin", **(environment or {})}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+def plan(job, *arguments, **keys):
+    return dgrid("plan", "--hostfile=nodes", "--dockdef=job.json", *arguments, cwd=job, **keys)
+
+
+def test_the_table_shows_what_goes_where(job):
+    """Node, container, image, network, mounts; the hostfile; the order of starting; warnings."""
+    shown = plan(job)
+    assert shown.returncode == 0
+    width = max(len(ME), 4)
+    assert shown.stdout == textwrap.dedent(f"""\
+        4 containers on 3 of 3 nodes (node file nodes); network: host, the nodes' own network
+
+        {"NODE".ljust(width)}  CONTAINER  IMAGE    NETWORK  MOUNTS
+        {ME.ljust(width)}  head       pyssh    host     /data:/data:ro
+        {"far1".ljust(width)}  worker-2   pyssh    host     -
+        {"far2".ljust(width)}  worker-1   pyssh    host     -
+        {"far2".ljust(width)}  db         mongodb  host     -
+
+        hostfile /dgrid/hostfile.json:
+          {{"workers": ["far2", "far1"], "database": ["far2"]}}
+
+        start order: worker, db, then head
+        warning: container "db": "checkpointing" does nothing yet
+        """)
+
+
+def test_the_data_has_the_requests_themselves(job):
+    """The body for each engine, the files, the networks; a job's variables; session ids are a run's own."""
+    shown = json.loads(plan(job, "--json", environment={"PBS_JOBID": "7.s"}).stdout)
+    assert (shown["session"], shown["job"], shown["network"]) == ("SESSION", "7.s", "host")
+    head = shown["instances"][0]
+    assert (head["node"], head["create"], head["body"]["Cmd"]) == (ME, "head-SESSION", ["python", "job.py"])
+    assert "DB_HOST=far2" in head["body"]["Env"]
+    assert "PBS_JOBID=7.s" in head["body"]["Env"]
+    assert "worker-1:{far2}" in head["body"]["HostConfig"]["ExtraHosts"]
+    assert [file["path"] for file in head["files"]][-1] == "/dgrid/hostfile.json"
+
+
+def test_values_of_the_definition_are_shown_only_when_asked_for(job):
+    """They may be secrets."""
+    assert "s3cret" not in plan(job).stdout
+    hidden = plan(job, "--json").stdout
+    assert "s3cret" not in hidden
+    assert "DBPASS=***" in hidden
+    assert "DBPASS=s3cret" in plan(job, "--json", "--show-values").stdout
+
+
+def test_a_swarm_may_be_assumed(job):
+    """The plan then has an overlay network, made by this machine."""
+    shown = json.loads(plan(job, "--json", "--swarm").stdout)
+    assert shown["network"] == "overlay"
+    assert [(network["node"], network["body"]["Name"]) for network in shown["networks"]] == [(ME, "dgrid-SESSION")]
+
+
+def test_outside_a_job_it_is_this_machine(job):
+    """A bridge, and no limit of slots."""
+    shown = dgrid("plan", "--dockdef=job.json", cwd=job)
+    assert "4 containers on 1 of 1 node (this machine); network: bridge" in shown.stdout
+    assert "local2" in dgrid("plan", "--local=2", "--dockdef=job.json", cwd=job).stdout
+
+
+def test_too_many_containers_end_with_the_code_of_wrong_usage(job):
+    """Both numbers on stderr, nothing on stdout; --oversubscribe is the way out."""
+    (job / "nodes").write_text(f"{ME}\nfar1\n")
+    shown = plan(job)
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert shown.stderr.startswith("dgrid: the definition makes 4 instances, but node file nodes has 2 slots on ")
+    assert "--oversubscribe" in shown.stderr
+    assert plan(job, "--oversubscribe").returncode == 0
+
+
+def test_bad_input_ends_with_the_code_of_wrong_usage(job):
+    """A node file's line; no traceback."""
+    (job / "nodes").write_text("b;d\n")
+    shown = plan(job)
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert shown.stderr == 'nodes:1:2: "b;d" contains ";", which no host name has\n'
