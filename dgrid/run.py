@@ -59,8 +59,9 @@ def run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) -
             ids.update(create_all(plan, cluster, stop))
             supervisor = Supervisor(plan, ids, cluster, streams, stop, narrator, logs)
             supervisor.watch_workers()
-            narrator.phase(f"starting {_count(len(plan.instances) - 1, 'worker')}")
-            start_workers(plan, ids, cluster, stop)
+            if plan.start_order:
+                narrator.phase(f"starting {_count(len(plan.instances) - 1, 'worker')}")
+                start_workers(plan, ids, cluster, stop)
             narrator.milestone(f"{plan.head.name} runs on {plan.head.node.name}")
             return supervisor.run_head()
 

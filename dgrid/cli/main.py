@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import click
@@ -42,11 +43,17 @@ dgrid.add_command(validate)
 def entry() -> None:
     """The console script: errors of ours become a message and their exit code, bugs keep their traceback."""
     try:
-        dgrid.main(prog_name="dgrid", standalone_mode=True)
+        code = dgrid.main(prog_name="dgrid", standalone_mode=False)
     except DgridError as error:
         for line in _lines(error):
             click.echo(line, err=True)
-        sys.exit(error.exit_code)
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.Abort:  # ctrl-C before there was anything to clean up
+        code = 128 + signal.SIGINT
+    sys.exit(code)
 
 
 def _lines(error: DgridError) -> list[str]:
@@ -56,4 +63,4 @@ def _lines(error: DgridError) -> list[str]:
         from dgrid.report import gather
 
         return [f"dgrid: {line}" for line in gather((one.node, one.what) for one in error.errors)]
-    return [f"dgrid: {error}"]
+    return [f"dgrid: {line}" for line in str(error).splitlines()]

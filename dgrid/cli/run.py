@@ -67,8 +67,13 @@ def run(
     allocation = find_allocation(hostfile, local, os.environ)
     submitter = find_submitter()
     check_submitter(submitter)
-    chosen = {"link": link, "engine": engine, "engine_socket": engine_socket}
-    settings = replace(_settings(os.environ), **{key: value for key, value in chosen.items() if value is not None})
+    settings = _settings(os.environ)
+    settings = replace(
+        settings,
+        link=link or settings.link,
+        engine=engine or settings.engine,
+        engine_socket=engine_socket or settings.engine_socket,
+    )
     _set_up_logging(enable_debug)
 
     from dgrid.nodes.pull import PullPolicy

@@ -39,7 +39,7 @@ class DockerApi:
         self._version = f"{api[0]}.{api[1]}"
         self._timeout_s = timeout_s
         self._client: Any = api_client(lambda limit_s: link.dial(socket_path, limit_s), self._version, timeout_s)
-        self._lock = threading.Lock()
+        self._answered = threading.Condition()
         self._outstanding = 0
         self._closed_for_creates = False
 
@@ -152,10 +152,10 @@ class DockerApi:
                 self._client.remove_network(network["Id"])
         return len(found)
 
-    def refuse_creates(self) -> bool:
-        with self._lock:
+    def refuse_creates(self, patience_s: float) -> bool:
+        with self._answered:
             self._closed_for_creates = True
-            return self._outstanding > 0
+            return not self._answered.wait_for(lambda: self._outstanding == 0, patience_s)
 
     def close(self) -> None:
         self._client.close()
@@ -187,7 +187,7 @@ class _Outstanding:
         self._engine = engine
 
     def __enter__(self) -> None:
-        with self._engine._lock:
+        with self._engine._answered:
             if self._engine._closed_for_creates:
                 raise EngineError(self._engine.node, "the run is ending")
             self._engine._outstanding += 1
@@ -195,8 +195,9 @@ class _Outstanding:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
         answered = error is None or (isinstance(error, EngineError) and error.status is not None)
         if answered:
-            with self._engine._lock:
+            with self._engine._answered:
                 self._engine._outstanding -= 1
+                self._engine._answered.notify_all()
 
 
 def connect(link: Link, socket_path: str, timeout_s: float, has_catatonit: bool) -> DockerApi:

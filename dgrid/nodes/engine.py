@@ -99,8 +99,8 @@ class Engine(Protocol):
     def remove_networks(self, labels: Mapping[str, str]) -> int:
         """Remove the networks with all of these labels; returns how many there were."""
 
-    def refuse_creates(self) -> bool:
-        """From now on no create leaves this machine; true if the answer to an earlier one is outstanding."""
+    def refuse_creates(self, patience_s: float) -> bool:
+        """From now on no create or start leaves this machine; true if one is still unanswered after ``patience_s``."""
 
     def close(self) -> None:
         """Give up all connections."""

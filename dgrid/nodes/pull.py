@@ -55,8 +55,9 @@ def _image_on(need: _Need, policy: PullPolicy, timeout_s: float) -> ImageFacts:
         try:
             engine.pull(need.image, timeout_s)
         except NodeError as error:
+            why = error.what.removeprefix(f"cannot pull the image {need.image}: ")
             raise ImageError(
-                engine.node, f"the image {need.image} is not there and cannot be pulled: {error.what}"
+                engine.node, f"the image {need.image} is not there and cannot be pulled ({why})"
             ) from error
         found = engine.image(need.image)
     if found is None:

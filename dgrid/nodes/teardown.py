@@ -15,6 +15,7 @@ from dgrid.plan.naming import LABEL_SESSION
 from dgrid.plan.plan import Plan
 
 _POLL_S = 0.05
+_ANSWER_WAIT_S = 3.0
 _SWEEP_PAUSE_S = 1.0
 _SWEEPS_AT_MOST = 30
 
@@ -58,7 +59,7 @@ class _Patience:
 
 
 def _end_containers(engine: Engine, labels: Mapping[str, str], signals: Mapping[str, str], patience: _Patience) -> None:
-    in_doubt = engine.refuse_creates()
+    in_doubt = engine.refuse_creates(_ANSWER_WAIT_S)
     _ask_to_end(engine, labels, signals, patience)
     clean_sweeps = 0
     for _ in range(_SWEEPS_AT_MOST):

@@ -16,7 +16,7 @@ def files_to_place(container: Container, form: HostfileFormat, hostfile: bytes, 
     So ``$HOME`` is there and the user's own in any image. A home of "/" is left as it is.
     """
     file = FileToPlace(hostfile_path(container, form), hostfile, 0o644)
-    if posixpath.normpath(home) == "/" or _mount_at(container, home):
+    if posixpath.normpath(home) == "/" or mount_at(container.mounts, home):
         return (file,)
     return (FileToPlace(home, None, 0o700), file)
 
@@ -24,7 +24,7 @@ def files_to_place(container: Container, form: HostfileFormat, hostfile: bytes, 
 def check_hostfile(container: Container, form: HostfileFormat) -> Iterator[str]:
     """Reasons why the hostfile cannot be put into this container; none is good."""
     path = hostfile_path(container, form)
-    mount = _mount_at(container, path)
+    mount = mount_at(container.mounts, path)
     if mount and posixpath.normpath(mount.target) == posixpath.normpath(path):
         yield (
             f'container "{container.name}": {mount.source} is mounted at {path}, where the hostfile goes — '
@@ -39,7 +39,7 @@ def check_hostfile(container: Container, form: HostfileFormat) -> Iterator[str]:
 
 def warn_of_hostfile(container: Container, form: HostfileFormat) -> Iterator[str]:
     """Sentences about where the hostfile lands and what it lacks."""
-    mount = _mount_at(container, hostfile_path(container, form))
+    mount = mount_at(container.mounts, hostfile_path(container, form))
     if mount:
         yield (
             f'container "{container.name}": the hostfile is written to {mount.target}, which is {mount.source} on '
@@ -52,9 +52,9 @@ def warn_of_hostfile(container: Container, form: HostfileFormat) -> Iterator[str
         )
 
 
-def _mount_at(container: Container, path: str) -> Mount | None:
+def mount_at(mounts: tuple[Mount, ...], path: str) -> Mount | None:
     """The mount that ``path`` lies in, the innermost one; None when it is the image's own."""
-    inside = [mount for mount in container.mounts if _contains(mount.target, path)]
+    inside = [mount for mount in mounts if _contains(mount.target, path)]
     return max(inside, key=lambda mount: len(posixpath.normpath(mount.target)), default=None)
 
 
