@@ -52,5 +52,5 @@ def check_all_characters(data: object, findings: Findings, path: Path = ()) -> N
     elif isinstance(data, str) and findings.sound(path):
         keys = tuple(part for part in path if isinstance(part, str))
         free = keys in _FREE or keys[:2] == ("containers", "environment_variables")
-        with findings.gather(path, data):
+        with findings.gather(path):
             check_characters(data, free)

@@ -17,7 +17,7 @@ from dgrid.plan.definition import (
     PlaceOn,
     Resources,
 )
-from dgrid.plan.environment import parse_assignment, parse_entry
+from dgrid.plan.environment import check_name, entry_value, parse_assignment
 from dgrid.plan.imageref import check_image
 from dgrid.plan.jsonplaces import Path
 from dgrid.plan.mistake import Mistake
@@ -70,14 +70,11 @@ def read_container(reader: Reader, hostfile_format: HostfileFormat) -> Container
 
 
 def _environment(reader: Reader) -> _Assignments:
-    entries = reader.raw("environment_variables") if "environment_variables" in reader else None
-    if not isinstance(entries, dict):
-        return reader.each("environment_variables", parse_assignment)
-    pairs: _Assignments = []
-    for name, value in entries.items():
-        path = (*reader.at("environment_variables"), name)
-        with reader.findings.gather(path, value):
-            pairs.append((path, parse_entry(name, value)))
+    inner = reader.inner("environment_variables")
+    pairs = reader.each("environment_variables", parse_assignment)
+    for name in inner:
+        with reader.findings.gather(inner.at(name)):
+            pairs.append((inner.at(name), (check_name(name), inner.value(name, entry_value, ""))))
     return pairs
 
 
@@ -87,14 +84,13 @@ def _refuse_clashing_variables(reader: Reader, environment: _Assignments, links:
 
 
 def _unique(reader: Reader, pairs: Iterable[tuple[Path, H]], noun: str) -> tuple[H, ...]:
-    seen: set[H] = set()
+    seen: dict[H, None] = {}
     for path, item in pairs:
         if item in seen:
-            with reader.findings.gather(path, item):
-                shown = str(item)
-                raise Mistake(f"{noun} {{}} is there already", "remove one of the two", shown)
-        seen.add(item)
-    return tuple(seen_item for _, seen_item in pairs)
+            with reader.findings.gather(path):
+                raise Mistake(f"{noun} {{}} is there already", "remove one of the two", str(item))
+        seen[item] = None
+    return tuple(seen)
 
 
 def _hostfile_dir(text: str) -> str:
@@ -111,7 +107,7 @@ def _refuse_clashing_targets(
     hostfile = f"{hostfile_dir.rstrip('/')}/{name}"
     seen: set[str] = set()
     for path, mount in mounts:
-        with reader.findings.gather(path, mount):
+        with reader.findings.gather(path):
             if mount.target in seen:
                 raise Mistake("another mount has the target {} already", "choose another", mount.target)
             if mount.target == hostfile:

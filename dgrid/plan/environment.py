@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dgrid.plan.mistake import Mistake, quote
+from dgrid.plan.mistake import Mistake
 
 # Shells want no dots and hyphens, but programs in containers are configured by such names too ("discovery.type").
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -21,13 +21,11 @@ def parse_assignment(text: str) -> tuple[str, str]:
     return check_name(name), value
 
 
-def parse_entry(name: str, value: object) -> tuple[str, str]:
-    """``parse_entry("DB_PORT", 27017) == ("DB_PORT", "27017")``: one entry of the form as an object."""
-    if isinstance(value, str):
-        return check_name(name), value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return check_name(name), str(value)
-    raise Mistake("the number would not arrive as it is written", "put it in double quotes")
+def entry_value(value: object) -> str:
+    """``entry_value(27017) == "27017"``: a value of the form as an object."""
+    if isinstance(value, float):
+        raise Mistake("the number would not arrive as it is written", "put it in double quotes")
+    return str(value)
 
 
 def check_name(name: str) -> str:
@@ -47,6 +45,6 @@ def check_name(name: str) -> str:
         raise Mistake(f"the name is longer than {_LONGEST_NAME} characters", _FORM)
     if name.startswith("DGRID_"):
         raise Mistake(
-            f"{quote(name)} is not for you to set", "dgrid itself sets the variables that begin with DGRID_; rename it"
+            "{} is not for you to set", "dgrid itself sets the variables that begin with DGRID_; rename it", name
         )
     return name

@@ -15,6 +15,8 @@ from dgrid.plan.mistake import Mistake, escape, quote
 MOST_SHOWN = 50
 """How many problems of a file are told; more than that has one cause, most likely."""
 
+_ENOUGH = 200
+
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*")
 
 
@@ -24,6 +26,10 @@ class _Found:
     what: str
     remedy: str | None
     at_key: bool
+
+
+class EnoughFound(Exception):  # noqa: N818  # not an error, but the end of the search
+    """So much is wrong that looking further is a waste of the user's time."""
 
 
 class Findings:
@@ -38,6 +44,7 @@ class Findings:
         self._found: dict[_Found, None] = {}
         self._broken: set[Path] = set()
         self._touched: set[Path] = set()
+        self._replaced: set[Path] = set()
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -53,24 +60,33 @@ class Findings:
     ) -> None:
         """Note that ``path`` is wrong. ``breaks`` is the path not to be looked at any more, None for ``path``.
 
-        ``at_key`` points at the key rather than at its value.
+        ``at_key`` points at the key rather than at its value. Raises EnoughFound after 200 problems.
         """
         self._found[_Found(path, what, remedy, at_key)] = None
         self.break_at(path if breaks is None else breaks)
-
-    def add_mistake(self, path: Path, mistake: Mistake, value: object) -> None:
-        """Note a Mistake about ``value``, showing what the file has at ``path`` if a ``${NAME}`` was replaced in it."""
-        written = self.written(path)
-        shown = written if isinstance(written, str) and written != value else mistake.shown
-        self.add(path, mistake.what.replace("{}", quote(shown)), mistake.remedy)
+        if len(self._found) >= _ENOUGH:
+            raise EnoughFound
 
     @contextmanager
-    def gather(self, path: Path, value: object) -> Iterator[None]:
-        """Note the Mistake raised inside as one about the value at ``path``, and go on."""
+    def gather(self, path: Path) -> Iterator[None]:
+        """Note the Mistake raised inside as one about the value at ``path``, and go on.
+
+        Where a ``${NAME}`` was replaced in it, the message shows what the file says.
+        """
         try:
             yield
         except Mistake as mistake:
-            self.add_mistake(path, mistake, value)
+            shown = self._harmless(path) if path in self._replaced else mistake.shown
+            self.add(path, mistake.what.replace("{}", quote(shown)), mistake.remedy)
+
+    def _harmless(self, path: Path) -> str:
+        written = self.written(path)
+        text = written if isinstance(written, str) else ""
+        return text.partition("=")[0] if "environment_variables" in path else text
+
+    def note_replaced(self, path: Path) -> None:
+        """Note that the string at ``path`` is not what the file says, since a ``${NAME}`` was replaced."""
+        self._replaced.add(path)
 
     def break_at(self, path: Path) -> None:
         """Have later checks leave ``path`` alone."""

@@ -16,10 +16,13 @@ LONGEST_BYTES = 1024 * 1024
 DEEPEST = 20
 """How deep lists and objects may nest. A right definition needs five levels."""
 
+MOST_VALUES = 20_000
+"""How many values a definition may hold in all. Checking them takes most of a second; many instances need no more."""
+
 LONGEST_NUMBER = 20
 """How many characters a number may have. Python itself refuses 4,301 digits, most readers of JSON far fewer."""
 
-_BRACKETS = re.compile(r'"(?:[^"\\]+|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_SHAPE = re.compile(r'"(?:[^"\\]+|\\.)*+"?|[\[\]{},]', re.DOTALL)
 _UTF16_32 = {
     b"\xff\xfe\x00\x00": "UTF-32",
     b"\x00\x00\xfe\xff": "UTF-32",
@@ -105,7 +108,7 @@ def load(text: str) -> Document:
     Of a repeated key the last value counts; numbers that JSON does not have (NaN, 1e999, 30 digits) read as None.
     The document is marked as suspicious then: ``dgrid.plan.jsonplaces`` finds where.
     """
-    _refuse_deep(text)
+    _refuse_misshapen(text)
     suspicious: list[str] = []
 
     def from_pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -140,12 +143,17 @@ def read_number(literal: str) -> int | float | None:
     return value if math.isfinite(value) else None
 
 
-def _refuse_deep(text: str) -> None:
-    depth = 0
-    for match in _BRACKETS.finditer(text):
-        if match[0] in ("[", "{"):
-            depth += 1
-        elif match[0] in ("]", "}"):
+def _refuse_misshapen(text: str) -> None:
+    depth, values = 0, 0
+    for match in _SHAPE.finditer(text):
+        token = match[0]
+        if token in ("[", "{"):
+            depth, values = depth + 1, values + 1
+        elif token in ("]", "}"):
             depth -= 1
+        elif token == ",":
+            values += 1
         if depth > DEEPEST:
             raise NotJson(match.start(), f"lists and objects nest more than {DEEPEST} deep here", _WRONG_FILE)
+        if values > MOST_VALUES:
+            raise NotJson(match.start(), f"the file holds more than {MOST_VALUES:,} values", _WRONG_FILE)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from dgrid.errors import DefinitionError, Problem
 from dgrid.plan import values
 from dgrid.plan.characters import check_all_characters
 from dgrid.plan.container import read_container
 from dgrid.plan.definition import Definition, HostfileFormat, NetworkMode
-from dgrid.plan.findings import Findings
+from dgrid.plan.findings import EnoughFound, Findings
 from dgrid.plan.jsonplaces import find_places, line_and_column
 from dgrid.plan.jsontext import Document, NotJson, decode, load
 from dgrid.plan.reader import Reader
 from dgrid.plan.schema import check_schema
-from dgrid.plan.substitution import replaced
+from dgrid.plan.substitution import Replacer, replaced
 from dgrid.plan.together import check_together
 
 
@@ -30,15 +31,20 @@ def parse_definition(text: bytes, file: str, environment: Mapping[str, str]) -> 
     """
     document = _load(text, file)
     findings = Findings(document)
-    if document.suspicious:
-        _note_repeated_keys_and_odd_numbers(document, findings)
-    data = replaced(document.data, environment, findings)
-    check_all_characters(data, findings)
-    check_schema(data, findings)
-    definition = _read(Reader(findings, (), data), data)
+    with suppress(EnoughFound):
+        definition = _check(document, environment, findings)
     if findings:
         raise DefinitionError(findings.problems(file))
     return definition
+
+
+def _check(document: Document, environment: Mapping[str, str], findings: Findings) -> Definition:
+    if document.suspicious:
+        _note_repeated_keys_and_odd_numbers(document, findings)
+    data = replaced(document.data, Replacer(environment), findings)
+    check_all_characters(data, findings)
+    check_schema(data, findings)
+    return _read(Reader(findings, (), data), data)
 
 
 def _load(text: bytes, file: str) -> Document:

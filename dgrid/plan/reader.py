@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from dgrid.plan.findings import Entry, Findings
@@ -27,6 +27,9 @@ class Reader:
     def __contains__(self, key: str) -> bool:
         return key in self._entry
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entry)
+
     def at(self, key: str) -> Path:
         """The path of ``key``."""
         return (*self.path, key)
@@ -44,7 +47,7 @@ class Reader:
         value = self.raw(key)
         if value is None:
             return default
-        with self.findings.gather(self.at(key), value):
+        with self.findings.gather(self.at(key)):
             return convert(value)
         return default
 
@@ -57,7 +60,7 @@ class Reader:
         for index, element in enumerate(value):
             path = (*self.at(key), index)
             if self.findings.whole(path):
-                with self.findings.gather(path, element):
+                with self.findings.gather(path):
                     pairs.append((path, convert(element)))
         return pairs
 

@@ -82,8 +82,9 @@ def _nothing(*_: object) -> Iterator[ValidationError]:
 
 def _note(complaint: _Complaint) -> None:
     if complaint.error.validator is None:
-        what = "there must be exactly one of tcp, command and log"
-        complaint.findings.add(complaint.path, what, "remove this one", at_key=True)
+        # Versions of jsonschema differ in whether the path of a "false" ends in the key that is too many.
+        path = complaint.path[: complaint.path.index("ready") + 1]
+        complaint.findings.add(path, "there must be exactly one of tcp, command and log", "remove the others")
         return
     _NOTES[str(complaint.error.validator)](complaint)
 
@@ -118,6 +119,8 @@ def _type(complaint: _Complaint) -> None:
     if "^" not in str(complaint.about.get("pattern", "^")):
         names.remove("string")  # it is there for "${NAME}" only
     words = " or ".join(_KINDS[name] for name in names)
+    if complaint.path[-1:] == ("scale",):
+        words = 'a whole number, "per_node" or "per_slot"'
     remedy = wrong_kind_remedy(complaint.findings, complaint.path, complaint.instance, names)
     complaint.add(f"{kind(complaint.instance)} where {words} is meant", remedy or _example(complaint))
 
@@ -131,7 +134,7 @@ def _enum(complaint: _Complaint) -> None:
     near = nearest(instance, values) if isinstance(instance, str) else None
     choices = ", ".join(quote(choice) for choice in values)
     question = f"did you mean {quote(near)}? " if near else ""
-    complaint.add(f"{written} is none of its values", f"{question}It is one of {choices}")
+    complaint.add(f"{written} is not known here", f"{question}The values are {choices}")
 
 
 def _bound(complaint: _Complaint) -> None:

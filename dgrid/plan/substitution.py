@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from dgrid.plan.findings import Findings
 from dgrid.plan.jsonplaces import Path
+from dgrid.plan.jsontext import LONGEST_BYTES
 from dgrid.plan.mistake import Mistake
 
 _REFERENCE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|(\$\{)")
@@ -32,26 +33,40 @@ _NUMBERS = frozenset(
 _COMMANDS = frozenset({("containers", "run_cmd"), ("containers", "entrypoint"), ("containers", "ready", "command")})
 
 
-def replace_names(text: str, environment: Mapping[str, str], in_command: bool = False) -> str:
-    """``replace_names("${A}/$$b $c", {"A": "x"}) == "x/$b $c"``: only ``${NAME}`` and ``$$`` mean something.
+class Replacer:
+    """Replaces ``${NAME}`` from ``environment``, for one definition.
 
-    Other forms, such as ``${NAME:-x}``, are left alone in a command, where a shell may read them. Elsewhere they are a
-    Mistake, as unknown names are everywhere. No message shows a value of ``environment``.
+    ``Replacer({"A": "x"}).replace("${A}/$$b $c") == "x/$b $c"``: only ``${NAME}`` and ``$$`` mean something. All that
+    is put in may have 1 MiB together, so that a small file cannot fill the memory.
     """
 
-    def replacement(match: re.Match[str]) -> str:
-        name = match[1]
-        if name is not None:
-            if name not in environment:
-                raise _unknown(name, environment)
-            return environment[name]
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._room = LONGEST_BYTES
+
+    def replace(self, text: str, in_command: bool = False) -> str:
+        """``text`` with its names replaced. Raises Mistake for an unknown name; never shows a value.
+
+        Other forms, such as ``${NAME:-x}``, are left alone ``in_command``, where a shell may read them. Elsewhere
+        they are a Mistake.
+        """
+        return _REFERENCE.sub(lambda match: self._replacement(match, in_command), text)
+
+    def _replacement(self, match: re.Match[str], in_command: bool) -> str:
         if match[0] == "$$":
             return "$"
-        if in_command:
+        name = match[1]
+        if name is None and in_command:
             return match[0]
-        raise Mistake("only ${NAME} is replaced, and this is another form of it", "write $${ for a plain ${")
-
-    return _REFERENCE.sub(replacement, text)
+        if name is None:
+            raise Mistake("only ${NAME} is replaced, and this is another form of it", "write $${ for a plain ${")
+        if name not in self._environment:
+            raise _unknown(name, self._environment)
+        value = self._environment[name]
+        self._room -= len(value)
+        if self._room < 0:
+            raise Mistake("the values put in for ${NAME} have more than 1 MiB by now", "pass them in files")
+        return value
 
 
 def _unknown(name: str, environment: Mapping[str, str]) -> Mistake:
@@ -62,21 +77,23 @@ def _unknown(name: str, environment: Mapping[str, str]) -> Mistake:
     return Mistake("${" + name + "} is not set in dgrid's environment", remedy)
 
 
-def replaced(data: object, environment: Mapping[str, str], findings: Findings, path: Path = ()) -> object:
+def replaced(data: object, replacer: Replacer, findings: Findings, path: Path = ()) -> object:
     """``data`` with all strings replaced, as a copy. Keys stay as they are, as does ``$schema``.
 
     A string for one of the keys that take numbers becomes a number, if a ``${NAME}`` made it look like one.
     """
     if isinstance(data, dict):
-        return {key: replaced(value, environment, findings, (*path, key)) for key, value in data.items()}
+        return {key: replaced(value, replacer, findings, (*path, key)) for key, value in data.items()}
     if isinstance(data, list):
-        return [replaced(value, environment, findings, (*path, index)) for index, value in enumerate(data)]
+        return [replaced(value, replacer, findings, (*path, index)) for index, value in enumerate(data)]
     if not isinstance(data, str) or "$" not in data or path == ("$schema",):
         return data
     keys = tuple(part for part in path if isinstance(part, str))
     result = data
-    with findings.gather(path, data):
-        result = replace_names(data, environment, keys in _COMMANDS)
+    with findings.gather(path):
+        result = replacer.replace(data, keys in _COMMANDS)
+    if result != data:
+        findings.note_replaced(path)
     if result != data and keys in _NUMBERS and _NUMBER.fullmatch(result):
         return float(result) if "." in result else int(result)
     return result

@@ -31,8 +31,10 @@ def check_together(findings: Findings, containers: Sequence[Container]) -> None:
     """Note what is wrong between ``containers``; those with broken names are left out where names matter."""
     _check_heads(findings, containers)
     _check_names(findings, containers)
-    sound = (index for index in range(len(containers)) if findings.sound(_at(index, "name")))
-    by_name = {containers[index].name: index for index in reversed([*sound])}
+    by_name: dict[str, int] = {}
+    for index, container in enumerate(containers):
+        if container.name:
+            by_name.setdefault(container.name, index)
     needs = [*_links(findings, containers, by_name), *_dependencies(findings, containers, by_name)]
     _check_cycles(findings, needs)
 
@@ -65,9 +67,9 @@ def _check_names(findings: Findings, containers: Sequence[Container]) -> None:
             shown = findings.shown(path)
             what = f"{shown} is the name of containers[{first}] already"
             findings.add(path, what, "choose another; capital letters make no difference")
-    for index, container in enumerate(containers):
+    for index in range(len(containers)):
         if findings.whole(_at(index, "name")) and findings.whole(_at(index, "scale")):
-            with findings.gather(_at(index, "name"), container.name):
+            with findings.gather(_at(index, "name")):
                 _refuse_numbered(containers, index, by_name)
 
 
@@ -130,7 +132,7 @@ def _other(findings: Findings, path: Path, index: int, name: str, by_name: dict[
     if other is None:
         near = nearest(name, by_name)
         remedy = f"did you mean {findings.shown(_at(by_name[near], 'name'))}?" if near else _names(findings, by_name)
-        with findings.gather(path, name):
+        with findings.gather(path):
             raise Mistake("there is no container {}", remedy, name)
     return other
 

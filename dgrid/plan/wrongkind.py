@@ -24,7 +24,7 @@ def wrong_kind_remedy(findings: Findings, path: Path, instance: object, names: S
     written = findings.written(path)
     if "array" in names and isinstance(written, str) and _SECRET not in path:
         return command_remedy(written) if path[-1] in _COMMANDS else f"write a list: [{json.dumps(escape(written))}]"
-    if names == ["string"] and isinstance(instance, int | float):
+    if "string" in names and isinstance(instance, int | float) and path[-1] != "scale":
         return "put it in double quotes"
     if isinstance(written, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", written):
         return f"remove the quotes: {written}"
