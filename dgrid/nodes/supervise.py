@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 
 from dgrid.errors import DgridError, NodeError, WorkerFailed
 from dgrid.nodes.cluster import Cluster, Machine
-from dgrid.nodes.container_stream import AttachStream, EventStream
+from dgrid.nodes.container_stream import EventStream
 from dgrid.nodes.engine import ContainerState, Engine
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.output import LogDirectory, Pump, StdinPump, to_streams
@@ -21,6 +21,7 @@ from dgrid.nodes.terminal import Streams, raw_terminal, size
 from dgrid.plan.definition import FailurePolicy
 from dgrid.plan.naming import LABEL_SESSION
 from dgrid.plan.plan import Instance, Plan
+from dgrid.units import format_size
 
 _TAIL_LINES = 20
 _OUTPUT_DRAIN_S = 30.0
@@ -104,17 +105,18 @@ class Supervisor:
             StdinPump(attached, self._streams.stdin).start()
             self._inbox.put(_Resized())
             try:
-                return self._until_head_ends(attached)
+                return self._until_head_ends()
             finally:
+                attached.close()  # an engine waits for a reader that has stopped before it ends the container
                 self._close_events()
 
-    def _until_head_ends(self, attached: AttachStream) -> int:
+    def _until_head_ends(self) -> int:
         for machine in self._cluster.machines:
             self._look_for_ended(machine)  # those that ended before anybody listened
         while True:
             code = self._head_code()
             if code is not None:
-                self._drain_output(attached)
+                self._drain_output()
                 return code
             if self._stop.received:
                 self._end_head()
@@ -151,7 +153,7 @@ class Supervisor:
             self._narrator.note(_out_of_memory(self._plan.head))
         return state.exit_code
 
-    def _drain_output(self, attached: AttachStream) -> None:
+    def _drain_output(self) -> None:
         deadline = time.monotonic() + _OUTPUT_DRAIN_S
         while not self._output_ended:
             try:
@@ -163,7 +165,6 @@ class Supervisor:
                 break
             if isinstance(entry, _OutputEnded):
                 self._handle(entry)
-        attached.close()
 
     def _end_head(self) -> None:
         """Pass the signal on, and wait for the head's grace or a second signal. Raises Stopped."""
@@ -286,5 +287,5 @@ class Supervisor:
 
 def _out_of_memory(instance: Instance) -> str:
     limit = instance.container.resources.memory_bytes
-    of = f"its limit of {limit} bytes" if limit else "the memory there was"
+    of = f"its limit of {format_size(limit)}" if limit else "the memory there was"
     return f"{instance.node.name}: {instance.name} was killed because it used up {of}"
