@@ -1,0 +1,28 @@
+# make demo     the mail-relays job on a cluster of four nodes, on this machine
+# make test     everything that is checked, tests with real engines included
+# make check    only what needs no engine: linters, types, unit tests
+# make docs     writes the generated pages of docs/ again
+# make clean    removes what demo and test keep: images, .venv, caches
+
+.PHONY: help demo test check docs clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+demo:
+	@scripts/demo
+
+test:
+	@scripts/test
+
+check:
+	@scripts/environment --test
+	@scripts/check-style
+	@.venv/bin/python -m pytest tests/plan tests/batch tests/cli
+
+docs:
+	@scripts/environment
+	.venv/bin/python scripts/command_reference.py > docs/commands.md
+
+clean:
+	@scripts/clean
