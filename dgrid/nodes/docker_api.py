@@ -9,11 +9,12 @@ import io
 import json
 import tarfile
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from dgrid.errors import EngineError, EngineNotFound, EngineTooOld
+from dgrid.errors import EngineError, EngineNotFound, EngineTimeout, EngineTooOld
 from dgrid.nodes.container_stream import AttachStream, EventStream, LogStream, hijack
 from dgrid.nodes.engine import ContainerState, EngineInfo, ImageFacts
 from dgrid.nodes.engine_http import BASE_URL, api_client, checked, our_errors
@@ -22,6 +23,7 @@ from dgrid.plan.docker_json import create_body, network_body
 from dgrid.plan.facts import EngineKind
 from dgrid.plan.request import CreateRequest, NetworkRequest
 
+_POLL_S = 0.05
 # 1.41 is Docker 20.10's and Podman 4's; Docker 29 dropped what is older than 1.44.
 _OLDEST_API, _NEWEST_API = (1, 41), (1, 47)
 # A detach sequence nobody types: without one, ctrl-p ctrl-q would detach, and every ctrl-p would wait for a second key.
@@ -110,11 +112,16 @@ class DockerApi:
             if self._is_running(container_id):
                 raise
 
-    def execute(self, container_id: str, command: tuple[str, ...], user: str) -> int:
+    def execute(self, container_id: str, command: tuple[str, ...], user: str, timeout_s: float) -> int:
+        deadline = time.monotonic() + timeout_s
         with our_errors(self.node, "run a command in the container"):
-            created = self._client.exec_create(container_id, list(command), user=user)
-            self._client.exec_start(created["Id"])
-            return int(self._client.exec_inspect(created["Id"])["ExitCode"])
+            exec_id = self._client.exec_create(container_id, list(command), user=user)["Id"]
+            self._client.exec_start(exec_id, detach=True)
+            while (state := self._client.exec_inspect(exec_id))["Running"]:
+                if time.monotonic() > deadline:
+                    raise EngineTimeout(self.node, f"the command did not end within {timeout_s:g} s")
+                time.sleep(_POLL_S)
+        return int(state["ExitCode"])
 
     def tail(self, container_id: str, lines: int) -> str:
         with our_errors(self.node, "read the log"):

@@ -78,8 +78,8 @@ class Engine(Protocol):
     def kill(self, container_id: str, signal: str) -> None:
         """Send a signal ("SIGTERM"). No error if it has ended or is gone."""
 
-    def execute(self, container_id: str, command: tuple[str, ...], user: str) -> int:
-        """Run a command inside it and return the exit code."""
+    def execute(self, container_id: str, command: tuple[str, ...], user: str, timeout_s: float) -> int:
+        """Run a command inside it and return the exit code. Its output is not kept."""
 
     def tail(self, container_id: str, lines: int) -> str:
         """The last lines it wrote to stdout and stderr."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from dgrid.errors import EngineError, ReadyError
+from dgrid.errors import EngineError, EngineTimeout, ReadyError
 from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.engine import ContainerState, Engine
 from dgrid.nodes.link import Link
@@ -56,8 +56,10 @@ def _command_succeeds(engine: Engine, container_id: str, command: tuple[str, ...
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         try:
-            if engine.execute(container_id, command, user) == 0:
+            if engine.execute(container_id, command, user, deadline - time.monotonic()) == 0:
                 return True
+        except EngineTimeout:
+            return False
         except EngineError:
             if engine.state(container_id).running:
                 raise
