@@ -8,7 +8,7 @@ import click
 
 
 class StderrNarrator:
-    """A Narrator: one line a phase, with the time it took once it is over; on a terminal the line of the moment is rewritten."""
+    """A Narrator: one line a phase, with the time it took once it is over; on a terminal it is there from its start."""
 
     def __init__(self, quiet: bool, live: bool) -> None:
         self._quiet = quiet
