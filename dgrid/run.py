@@ -20,6 +20,7 @@ from dgrid.nodes.terminal import Streams
 from dgrid.plan.allocation import Allocation, Submitter
 from dgrid.plan.definition import Definition
 from dgrid.plan.facts import NodeFacts
+from dgrid.plan.naming import LABEL_SESSION
 from dgrid.plan.plan import Plan, make_plan
 
 
@@ -80,7 +81,7 @@ def _torn_down(
     finally:
         narrator.phase("removing the containers")
         for problem in tear_down(plan, ids, cluster, stop):
-            narrator.note(str(problem))
+            narrator.note(f"{problem}; what is left there of this run has the label {LABEL_SESSION}={plan.session}")
 
 
 def _count(number: int, noun: str) -> str:

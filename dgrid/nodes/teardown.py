@@ -71,11 +71,7 @@ def _end_containers(engine: Engine, labels: Mapping[str, str], signals: Mapping[
         if errors or in_doubt:
             # An engine carries out a create whose caller has gone, seconds later: look again until twice nothing.
             time.sleep(_SWEEP_PAUSE_S)
-    raise NodeError(
-        engine.node,
-        f"containers are left that cannot be removed ({errors[0].what if errors else 'they keep coming'}); later: "
-        f"docker rm -f $(docker ps -aq --filter label={LABEL_SESSION}={labels[LABEL_SESSION]})",
-    )
+    raise NodeError(engine.node, f"cannot remove all containers ({errors[0].what if errors else 'they keep coming'})")
 
 
 def _ask_to_end(engine: Engine, labels: Mapping[str, str], signals: Mapping[str, str], patience: _Patience) -> None:
