@@ -24,11 +24,13 @@ DgridError                    125  dgrid could not start or keep the job (as ``d
 ├── ManyNodesError            125  several of the above, gathered so that no node hides another
 ├── WorkerFailed              125  a worker whose failure_policy is "fail_run" failed
 ├── LabError                  125  the cluster of containers on this machine could not do it
+├── OutputError               125  dgrid's own stdout cannot be written to (141 when its reader has gone)
 └── Stopped                 128+n  signal n ended the run
 """
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 
 
@@ -186,6 +188,15 @@ class WorkerFailed(DgridError):
 
 class LabError(DgridError):
     """The cluster of containers on this machine could not do what was asked."""
+
+
+class OutputError(DgridError):
+    """dgrid's stdout cannot be written to: the reader has gone (as for SIGPIPE), or the disk is full."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"cannot write the head container's output ({error.strerror})")
+        self.reader_gone = error.errno == errno.EPIPE
+        self.exit_code = 128 + 13 if self.reader_gone else 125
 
 
 class Stopped(DgridError):

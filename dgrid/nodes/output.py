@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from dgrid.errors import DgridError, UsageError
+from dgrid.errors import DgridError, OutputError, UsageError
 from dgrid.nodes.container_stream import AttachStream
 from dgrid.nodes.terminal import Streams, write_all
 
@@ -36,7 +36,7 @@ class LogDirectory:
 
 
 def to_streams(streams: Streams) -> Sink:
-    """The head container's stdout to ours and its stderr to ours. Raises ReaderGone when nobody reads any more."""
+    """The head container's stdout to ours and its stderr to ours. Raises OutputError when that cannot be."""
 
     def write(is_stderr: bool, data: bytes) -> None:
         try:
@@ -47,15 +47,6 @@ def to_streams(streams: Streams) -> Sink:
             raise OutputError(error) from error
 
     return write
-
-
-class OutputError(DgridError):
-    """dgrid's stdout cannot be written to: the reader has gone (as for SIGPIPE), or the disk is full."""
-
-    def __init__(self, error: OSError) -> None:
-        super().__init__(f"cannot write the head container's output ({error.strerror})")
-        self.reader_gone = error.errno == errno.EPIPE
-        self.exit_code = 128 + 13 if self.reader_gone else 125
 
 
 class Pump(threading.Thread):
