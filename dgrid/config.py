@@ -7,6 +7,7 @@ engine = "podman"
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
@@ -44,9 +45,11 @@ def read_settings(files: Iterable[Path]) -> Settings:
     settings = Settings()
     for file in files:
         try:
-            text = file.read_text()
+            text = file.read_text(encoding="utf-8")
         except FileNotFoundError:
             continue
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{file}: this is not TOML: it is not UTF-8 text") from error
         except OSError as error:
             raise UsageError(f"{file}: cannot be read ({error.strerror})") from error
         settings = replace(settings, **_table(file, text))
@@ -61,7 +64,10 @@ def _table(file: Path, text: str) -> dict[str, Any]:
     strangers = sorted(set(data) - {"nodes"})
     if strangers:
         raise UsageError(f"{file}: there is no setting {strangers[0]}; all settings stand in the table [nodes]")
-    return {key: _value(file, key, value) for key, value in data.get("nodes", {}).items()}
+    table = data.get("nodes", {})
+    if not isinstance(table, dict):
+        raise UsageError(f"{file}: nodes is a table: write [nodes] on a line of its own, and settings below it")
+    return {key: _value(file, key, value) for key, value in table.items()}
 
 
 def _value(file: Path, key: str, value: Any) -> Any:
@@ -70,11 +76,15 @@ def _value(file: Path, key: str, value: Any) -> Any:
         raise UsageError(f"{file}: there is no setting nodes.{key}; there are: {', '.join(types)}")
     if key in _CHOICES and value not in _CHOICES[key]:
         raise UsageError(f"{file}: nodes.{key} is one of {', '.join(_CHOICES[key])}")
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if types[key] == "float" and number and value >= 0:
-        return float(value)
-    if types[key] == "int" and number and int(value) == value and value >= 1:
-        return int(value)
-    if types[key].startswith("str") and isinstance(value, str):
-        return value
-    raise UsageError(f"{file}: nodes.{key} cannot be {value!r}; it is a {types[key].split(' ')[0]}")
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if types[key].startswith("str"):
+        fits, right = isinstance(value, str), "a text"
+    elif types[key] == "int":
+        fits, right = number and int(value) == value and value >= 1, "a whole number from 1 on"
+    elif key == "grace_s":
+        fits, right = number and value >= 0, "a number of seconds, 0 or more"
+    else:
+        fits, right = number and value > 0, "a number of seconds above 0"
+    if not fits:
+        raise UsageError(f"{file}: nodes.{key} cannot be {value!r}; it is {right}")
+    return {"int": int, "float": float}.get(types[key], str)(value)
