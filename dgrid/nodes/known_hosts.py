@@ -15,6 +15,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 
+_MARKERS = ("", "@revoked", "@cert-authority")
+
+
 @dataclass(frozen=True, slots=True)
 class TrustedKey:
     """One line's key: its type ("ssh-ed25519"), the key in base64, and the line's marker ("", "@revoked", ...)."""
@@ -55,7 +58,7 @@ class KnownHosts:
     def _add(self, line: str) -> None:
         words = line.split()
         marker = words.pop(0) if words and words[0].startswith("@") else ""
-        if len(words) < 3 or words[0].startswith("#"):
+        if len(words) < 3 or words[0].startswith("#") or marker not in _MARKERS:
             return
         key = TrustedKey(words[1], words[2], marker)
         names = words[0]
@@ -78,11 +81,15 @@ def host_name_in_file(host: str, port: int) -> str:
 
 
 def _hash(salt: bytes, name: str) -> bytes:
-    return hmac.new(salt, name.encode(), hashlib.sha1).digest()
+    return hmac.digest(salt, name.encode(), hashlib.sha1)
 
 
 def _matches(patterns: list[str], name: str) -> bool:
-    if any(fnmatchcase(name, pattern[1:].lower()) for pattern in patterns if pattern.startswith("!")):
+    if any(_is_like(name, pattern[1:]) for pattern in patterns if pattern.startswith("!")):
         return False
+    return any(_is_like(name, pattern) for pattern in patterns)
+
+
+def _is_like(name: str, pattern: str) -> bool:
     # ssh knows * and ? only; a bracket is part of "[host]:port", not a character class.
-    return any(fnmatchcase(name, pattern.lower().replace("[", "[[]")) for pattern in patterns)
+    return fnmatchcase(name, pattern.lower().replace("[", "[[]"))
