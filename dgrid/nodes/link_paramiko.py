@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from dgrid.errors import EngineUnreachable, HostKeyError, LinkDropped, LinkError, LoginError
-from dgrid.nodes.known_hosts import KnownHosts, TrustedKey, host_name_in_file
+from dgrid.nodes.known_hosts import KnownHosts, TrustedKey
 from dgrid.nodes.link import CommandResult, Stream
 from dgrid.nodes.ssh_keys import PrivateKeys
 from dgrid.nodes.ssh_settings import SshSettings
@@ -126,7 +126,7 @@ def connect(
     """Connect, check the host key, log in with a key. Never asks for anything. Raises LinkError."""
     from paramiko import SSHException
 
-    trusted = known_hosts.keys(host_name_in_file(settings.known_as, settings.port))
+    trusted = known_hosts.keys(settings.known_as)
     try:
         sock = socket.create_connection((settings.host, settings.port), timeout=timeout_s)
     except socket.gaierror as error:
@@ -189,7 +189,7 @@ def _login_refused(settings: SshSettings, keys: PrivateKeys, tried: int, accepts
 
 
 def _check_host_key(node: str, settings: SshSettings, trusted: tuple[TrustedKey, ...], key: PKey) -> None:
-    name = host_name_in_file(settings.known_as, settings.port)
+    name = settings.known_as
     same = [t for t in trusted if t.key_base64 == key.get_base64() and t.marker != "@cert-authority"]
     if any(t.marker == "@revoked" for t in same):
         raise HostKeyError(node, f"its ssh host key is marked as revoked for {name}; ask your administrator")

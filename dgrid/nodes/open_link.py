@@ -6,7 +6,7 @@ import threading
 
 from dgrid.errors import LinkError
 from dgrid.nodes import link_openssh, link_paramiko
-from dgrid.nodes.known_hosts import KnownHosts, host_name_in_file
+from dgrid.nodes.known_hosts import KnownHosts
 from dgrid.nodes.link import Link, LinkKind
 from dgrid.nodes.link_local import LocalLink
 from dgrid.nodes.retry import retry
@@ -43,8 +43,7 @@ class LinkOpener:
     def _needs_openssh(self, settings: SshSettings, known_hosts: KnownHosts) -> str | None:
         if settings.needs_openssh is not None:
             return settings.needs_openssh
-        name = host_name_in_file(settings.known_as, settings.port)
-        if any(key.marker == "@cert-authority" for key in known_hosts.keys(name)):
+        if any(key.marker == "@cert-authority" for key in known_hosts.keys(settings.known_as)):
             return "@cert-authority in known_hosts"
         has_key = any(self._keys.from_file(file) for file in settings.identity_files)
         if settings.gssapi and not has_key and not (settings.use_agent and self._keys.from_agent()):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import re
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 from dgrid.errors import LinkError
+from dgrid.nodes.known_hosts import host_name_in_file
 
 # What paramiko cannot do; a host whose settings have one of these is reached through the OpenSSH client.
 _ONLY_OPENSSH = {
@@ -16,14 +19,17 @@ _ONLY_OPENSSH = {
     "certificatefile": "none",
     "knownhostscommand": "none",
     "pkcs11provider": "none",
+    "revokedhostkeys": "none",
 }
+_USUAL_AGENTS = ("none", "SSH_AUTH_SOCK")
+_PLACEHOLDER = re.compile(r"%([%dhnpru])")
 
 
 @dataclass(frozen=True, slots=True)
 class SshSettings:
     """The settings of ssh_config(5) that matter here, for one host.
 
-    ``known_as`` is the name to look the host key up by. ``needs_openssh`` names the first setting that paramiko
+    ``known_as`` is the name the host key stands by in known_hosts ("[node1]:2222"). ``needs_openssh`` names the first setting that paramiko
     cannot follow, None if there is none. ``gssapi`` is on by default in Debian, so it counts only for a user
     without keys. ``accept_unknown`` is true for StrictHostKeyChecking "no", "off" and
     "accept-new", which tell ssh to take an unknown key.
@@ -66,17 +72,32 @@ def parse_ssh_settings(text: str) -> SshSettings:
     def one(key: str, default: str) -> str:
         return values.get(key, [default])[0]
 
-    host, port = one("hostname", ""), int(one("port", "22"))
+    host, port, user = one("hostname", ""), int(one("port", "22")), one("user", "")
+    account = pwd.getpwuid(os.getuid())  # not $HOME: ssh does not look at it
     known = one("userknownhostsfile", "").split() + one("globalknownhostsfile", "").split()
+    alias = one("hostkeyalias", "none")
+    # `ssh -G` tells names of key files as they are written; TOKENS in ssh_config(5).
+    tokens = {"%": "%", "d": account.pw_dir, "u": account.pw_name, "r": user, "p": str(port)}
+    tokens |= {"h": host, "n": one("host", host)}
     return SshSettings(
         host=host,
         port=port,
-        user=one("user", ""),
-        identity_files=tuple(str(Path(file).expanduser()) for file in values.get("identityfile", [])),
-        known_hosts_files=tuple(str(Path(file).expanduser()) for file in known),
-        known_as=one("hostkeyalias", "none") if one("hostkeyalias", "none") != "none" else host,
+        user=user,
+        identity_files=tuple(
+            _PLACEHOLDER.sub(lambda found: tokens[found[1]], _in_home(file, account.pw_dir))
+            for file in values.get("identityfile", [])
+        ),
+        known_hosts_files=tuple(_in_home(file, account.pw_dir) for file in known),
+        known_as=alias if alias != "none" else host_name_in_file(host, port),
         use_agent=one("identityagent", "SSH_AUTH_SOCK") != "none",
         gssapi=one("gssapiauthentication", "no") == "yes",
         accept_unknown=one("stricthostkeychecking", "ask") in ("false", "no", "off", "accept-new"),
-        needs_openssh=next((key for key, off in _ONLY_OPENSSH.items() if one(key, off) != off), None),
+        needs_openssh=next(
+            (key for key, off in _ONLY_OPENSSH.items() if one(key, off) != off),
+            None if one("identityagent", "none") in _USUAL_AGENTS else "identityagent",
+        ),
     )
+
+
+def _in_home(file: str, home: str) -> str:
+    return f"{home}/{file[2:]}" if file.startswith("~/") else file
