@@ -17,6 +17,7 @@ from dgrid.lab.machine import DEFAULT_ENGINE, Machine, machine_at
 from dgrid.lab.shape import FRONT, Batch, NodeEngine, Shape, check_name, lab_users
 
 _DEFAULT_NAME = "lab"
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PROXY_NAMES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 _name = click.option(
@@ -45,17 +46,20 @@ def lab() -> None:
 )  # fmt: skip
 @click.option("--slots", default=4, show_default=True, help="Slots of each node (ppn).")
 @click.option("--swarm", is_flag=True, help="Join the nodes' engines to a swarm, for overlay networks.")
+@click.option("--timeout", default=60, show_default=True, help="Seconds until every host must work.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
-def up(name: str, nodes: int, batch: str, engine: str, slots: int, swarm: bool, quiet: bool) -> None:
+def up(
+    name: str, nodes: int, batch: str, engine: str, slots: int, swarm: bool, timeout: int, quiet: bool
+) -> None:  # fmt: skip
     """Start a lab; the first time, its image is built."""
     from dgrid.lab.up import up as start_lab
 
     people = lab_users(_caller(), os.getuid(), os.getgid())
     shape = Shape(name, nodes, Batch(batch), NodeEngine(engine), slots, swarm, people)
     build_env = {key: os.environ[key] for key in _PROXY_NAMES if key in os.environ}
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGHUP, _stop)
-    start_lab(_machine(), shape, (lambda _text: None) if quiet else _say, build_env)
+    for signum in _STOPPING:
+        signal.signal(signum, _stop)
+    start_lab(_machine(), shape, (lambda _text: None) if quiet else _say, build_env, timeout)
     if not quiet:
         _say(f"lab {name} is up; try: dgrid lab ssh{'' if name == _DEFAULT_NAME else f' --name {name}'}")
 
@@ -185,6 +189,8 @@ def _caller() -> str:
 
 
 def _stop(signum: int, _frame: Any) -> None:
+    for each in _STOPPING:
+        signal.signal(each, signal.SIG_IGN)  # what was begun is being removed: that takes two seconds
     raise Stopped(signum, signal.Signals(signum).name)
 
 

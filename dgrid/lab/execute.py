@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dgrid.lab.machine import Machine
@@ -115,15 +115,13 @@ def finish(execution: Execution) -> Output:
     return Output(execution.exit_code(), b"".join(parts[1]), b"".join(parts[_STDERR]))
 
 
-def interruptible(command: Command, mark: str) -> Command:
-    """The same command below a shell whose command line ``interrupt`` can find by ``mark``."""
-    return replace(command, argv=("/bin/sh", "-c", '"$@"; exit $?', mark, *command.argv))
+def send_signal(machine: Machine, container_id: str, name: str, setting: str) -> None:
+    """``send_signal(machine, id, "INT", "MARK=17")``: to every process with that setting in its environment.
 
-
-def interrupt(machine: Machine, container_id: str, mark: str) -> None:
-    """Sends INT to an ``interruptible`` command; the engine has no call that ends an exec."""
-    script = 'pkill -INT -P "$(pgrep -o -f "^/bin/sh -c .*; exit .* $0 ")"'
-    capture(machine, container_id, Command("root", ("bash", "-c", script, mark)))
+    The engine has no call that signals an exec; a setting given to the command marks it and what it starts.
+    """
+    script = 'for p in $(grep -lszxF "$1" /proc/[0-9]*/environ); do p=${p%/environ}; kill -s "$0" "${p#/proc/}"; done'
+    capture(machine, container_id, Command("root", ("sh", "-c", script, name, setting)))
 
 
 def user_environment(name: str) -> Mapping[str, str]:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,8 @@ def remove_images(machine: Machine) -> None:
         try:
             client.remove_image(image, force=False)
         except docker.errors.APIError as error:
-            raise LabError(f"cannot remove the node image {image[:19]}: {error.explanation}") from error
+            if error.status_code != HTTPStatus.CONFLICT:  # in use
+                raise LabError(f"cannot remove the node image {image[:19]}: {error.explanation}") from error
 
 
 def has_image(client: APIClient, name: str) -> bool:

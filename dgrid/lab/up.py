@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from dgrid.errors import LabError
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 _READY = "/usr/local/lib/dgrid-lab/ready"
 _LOG_LINES = 10
+_ASK_S = 2
+"""An interrupted `up` waits no longer than this for the hosts it has asked."""
 
 
 def up(
@@ -99,25 +104,44 @@ def _install_dgrid(client: APIClient, container_id: str) -> None:
 
 
 def _await_ready(machine: Machine, lab: Lab, deadline_s: int) -> None:
-    failures = [text for text in in_parallel(lambda host: _not_ready(machine, host, deadline_s), lab.hosts) if text]
+    end, given_up = time.monotonic() + deadline_s, threading.Event()
+    with ThreadPoolExecutor(max_workers=len(lab.hosts)) as pool:
+        try:
+            failures = [
+                text for text in pool.map(lambda host: _not_ready(machine, host, end, given_up), lab.hosts) if text
+            ]
+        except BaseException:
+            given_up.set()
+            raise
     if failures:
-        raise LabError(f"lab {lab.shape.name} did not start:\n" + "\n".join(failures))
+        raise LabError("\n".join([f"lab {lab.shape.name} did not start within {deadline_s} s:", *failures]))
 
 
-def _not_ready(machine: Machine, host: LabHost, deadline_s: int) -> str | None:
+def _not_ready(machine: Machine, host: LabHost, end: float, given_up: threading.Event) -> str | None:
     """None once the host works, else what is wrong with it, by name and with its log's last lines."""
+    said = "it was not asked"
+    while not given_up.is_set():
+        client = machine.client()
+        state = client.inspect_container(host.container_id)["State"]
+        if not state["Running"]:
+            said = f"its start script ended with exit code {state['ExitCode']}"
+            break
+        asked = _ask(machine, host, min(_ASK_S, max(0, int(end - time.monotonic()))))
+        if asked is None:
+            return None
+        said = asked
+        if time.monotonic() >= end:
+            break
+    log = machine.client().logs(host.container_id, tail=_LOG_LINES).decode(errors="replace").splitlines()
+    return "\n    ".join([f"{host.host}: {said}", "its log ends with:", *log])
+
+
+def _ask(machine: Machine, host: LabHost, seconds: int) -> str | None:
+    """None if the host works, or does within so many seconds; else what it says is missing."""
     import docker.errors
 
-    client = machine.client()
     try:
-        asked = capture(machine, host.container_id, Command("root", (_READY, str(deadline_s))))
-    except docker.errors.APIError:
-        asked = None
-    if asked is not None and asked.returncode == 0:
-        return None
-    state = client.inspect_container(host.container_id)["State"]
-    said = "" if asked is None else (asked.stdout + asked.stderr).decode(errors="replace").strip()
-    if not state["Running"]:
-        said = f"its start script ended with exit code {state['ExitCode']}"
-    log = client.logs(host.container_id, tail=_LOG_LINES).decode(errors="replace").splitlines()
-    return "\n    ".join([f"{host.host}: {said}", "its log ends with:", *log])
+        answer = capture(machine, host.container_id, Command("root", (_READY, str(seconds))))
+    except docker.errors.APIError as error:
+        return f"it could not be asked: {error.explanation}"
+    return None if answer.returncode == 0 else (answer.stdout + answer.stderr).decode(errors="replace").strip()
