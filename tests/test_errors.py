@@ -21,7 +21,7 @@ def drawn():
     above = {}
     for line in (errors.__doc__ or "").splitlines():
         branch = BRANCH.match(line)
-        if branch is None or "──" not in line and branch["name"] != "DgridError":
+        if branch is None or ("──" not in line and branch["name"] != "DgridError"):
             continue
         depth = 0 if "──" not in line else 1 + len(branch["indent"]) // 4
         code = branch["code"] or above[depth - 1][1]

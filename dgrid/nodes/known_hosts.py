@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-
 _MARKERS = ("", "@revoked", "@cert-authority")
 
 

@@ -29,9 +29,9 @@ _PLACEHOLDER = re.compile(r"%([%dhnpru])")
 class SshSettings:
     """The settings of ssh_config(5) that matter here, for one host.
 
-    ``known_as`` is the name the host key stands by in known_hosts ("[node1]:2222"). ``needs_openssh`` names the first setting that paramiko
-    cannot follow, None if there is none. ``gssapi`` is on by default in Debian, so it counts only for a user
-    without keys. ``accept_unknown`` is true for StrictHostKeyChecking "no", "off" and
+    ``known_as`` is the name the host key stands by in known_hosts ("[node1]:2222"). ``needs_openssh`` names the
+    first setting that paramiko cannot follow, None if there is none. ``gssapi`` is on by default in Debian, so it
+    counts only for a user without keys. ``accept_unknown`` is true for StrictHostKeyChecking "no", "off" and
     "accept-new", which tell ssh to take an unknown key.
     """
 

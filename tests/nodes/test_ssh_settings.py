@@ -1,7 +1,7 @@
 """What `ssh -G` says, read."""
 
-import pwd
 import os
+import pwd
 import subprocess
 from pathlib import Path
 
