@@ -29,12 +29,20 @@ def read_definition(path: str, environment: Mapping[str, str]) -> Definition:
     ``environment`` is what ``${NAME}`` is replaced from. Raises DefinitionError with all that is wrong with the
     file, or with the one reason why it cannot be read.
     """
-    name = "stdin" if path == "-" else escape(path)
+    name = shown_name(path)
+    if not path:
+        problem = Problem(name, "the name of the file is empty", "is a variable on the command line not set?")
+        raise DefinitionError((problem,))
     try:
         content = _read(sys.stdin.buffer) if path == "-" else _read_file(path)
     except OSError as error:
         raise DefinitionError((_unreadable(name, path, error),)) from error
     return parse_definition(content, name, environment)
+
+
+def shown_name(path: str) -> str:
+    """What messages call the file at ``path``."""
+    return "stdin" if path == "-" else escape(path) or '""'
 
 
 def _read_file(path: str) -> bytes:
@@ -49,7 +57,7 @@ def _read(file: BinaryIO) -> bytes:
 
 def _unreadable(name: str, path: str, error: OSError) -> Problem:
     if error.errno == errno.ENOENT:
-        return Problem(name, "there is no such file", _near(path) if path else "name a file")
+        return Problem(name, "there is no such file", _near(path))
     if error.errno == errno.EISDIR:
         return Problem(name, "this is a directory", "name the JSON file in it")
     what, remedy = _REASONS.get(error.errno or 0, (f"the file cannot be read ({error.strerror})", None))
@@ -57,14 +65,12 @@ def _unreadable(name: str, path: str, error: OSError) -> Problem:
 
 
 def _near(path: str) -> str | None:
+    if Path(path).is_symlink():
+        return "it is a symbolic link to something that is not there"
     directory = Path(path).parent
     try:
         names = sorted(entry.name for entry in directory.iterdir())
     except OSError:
         return f"there is no directory {quote(str(directory))} that you can read either"
     near = get_close_matches(Path(path).name, names, 1, 0.6)
-    if near:
-        return f"did you mean {quote(str(directory / near[0]))}?"
-    if Path(path).is_symlink():
-        return "it is a symbolic link to something that is not there"
-    return None
+    return f"did you mean {quote(str(directory / near[0]))}?" if near else None

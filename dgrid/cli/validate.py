@@ -10,10 +10,9 @@ from typing import Any
 
 import click
 
-from dgrid.cli.files import read_definition
+from dgrid.cli.files import read_definition, shown_name
 from dgrid.errors import DefinitionError, Problem
 from dgrid.plan.definition import Definition
-from dgrid.plan.mistake import escape
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ def validate(context: click.Context, files: tuple[str, ...], as_json: bool) -> N
 
 
 def _check(file: str) -> _Checked:
-    name = "stdin" if file == "-" else escape(file)
+    name = shown_name(file)
     try:
         return _Checked(name, read_definition(file, os.environ))
     except DefinitionError as error:

@@ -28,7 +28,7 @@ class _Found:
     at_key: bool
 
 
-class EnoughFound(Exception):  # noqa: N818  # not an error, but the end of the search
+class EnoughFound(Exception):  # not an error, but the end of the search
     """So much is wrong that looking further is a waste of the user's time."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 _LONGEST_SHOWN = 80
 
 
-class Mistake(ValueError):  # noqa: N818  # the user's mistake; nothing failed
+class Mistake(ValueError):  # the user's mistake; nothing failed
     """``Mistake("the path {} is relative", "write it from / on", shown="data/x")``.
 
     ``{}`` in ``what`` stands for the quoted ``shown``: a piece of the value that may be printed as it is. Where the

@@ -23,7 +23,9 @@ def wrong_kind_remedy(findings: Findings, path: Path, instance: object, names: S
     """What to write in place of ``instance`` at ``path``, where the schema wants one of ``names``; None if unclear."""
     written = findings.written(path)
     if "array" in names and isinstance(written, str) and _SECRET not in path:
-        return command_remedy(written) if path[-1] in _COMMANDS else f"write a list: [{json.dumps(escape(written))}]"
+        if path[-1] in _COMMANDS:
+            return command_remedy(written)
+        return f"write a list: [{json.dumps(escape(written))}]" if len(written) <= _LONGEST else None
     if "string" in names and isinstance(instance, int | float) and path[-1] != "scale":
         return "put it in double quotes"
     if isinstance(written, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", written):
@@ -38,10 +40,10 @@ def command_remedy(command: str) -> str:
     not close, gets the form alone.
     """
     try:
-        words = shlex.split(command)
+        words = shlex.split(command) if len(command) <= _LONGEST else []
     except ValueError:
         words = []
-    if _SHELL.search(command):
+    if words and _SHELL.search(command):
         words = ["sh", "-c", command]
     text = json.dumps(words)
     if not words or len(text) > _LONGEST:
