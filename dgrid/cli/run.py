@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,8 +18,13 @@ from dgrid.cli.files import read_definition
 from dgrid.cli.narrator import StderrNarrator
 from dgrid.cli.plan import Shown, show_plan
 from dgrid.config import Settings, read_settings
+from dgrid.errors import DgridError
 from dgrid.plan.allocation import check_submitter
 from dgrid.plan.definition import Definition
+
+if TYPE_CHECKING:
+    from dgrid.nodes.terminal import Streams
+    from dgrid.run import Order
 
 
 @click.command()
@@ -67,45 +73,54 @@ def run(
     allocation = find_allocation(hostfile, local, os.environ)
     submitter = find_submitter()
     check_submitter(submitter)
-    settings = _settings(os.environ)
-    settings = replace(
-        settings,
-        link=link or settings.link,
-        engine=engine or settings.engine,
-        engine_socket=engine_socket or settings.engine_socket,
-    )
     _set_up_logging(enable_debug)
 
     from dgrid.nodes.pull import PullPolicy
-    from dgrid.nodes.signals import StopSignals
     from dgrid.nodes.terminal import Streams
     from dgrid.run import Order
-    from dgrid.run import run as run_order
 
-    streams, stop = Streams(), StopSignals()
+    streams = Streams()
     order = Order(
         definition=_with_terminal(definition, streams.are_terminal()),
         allocation=allocation,
         submitter=submitter,
         session=secrets.token_hex(6),
-        settings=settings,
+        settings=_settings(os.environ, link, engine, engine_socket),
         oversubscribe=oversubscribe,
         pull=PullPolicy(pull),
         allow_different_images=allow_different_images,
         log_dir=log_dir,
     )
-    narrator = StderrNarrator(quiet, sys.stderr.isatty())
+    sys.exit(_carry_out(order, streams, StderrNarrator(quiet, sys.stderr.isatty())))
+
+
+def _carry_out(order: Order, streams: Streams, narrator: StderrNarrator) -> int:
+    from dgrid.nodes.signals import StopSignals
+    from dgrid.run import run as run_order
+
+    stop = StopSignals()
     with stop.installed():
         try:
-            code = run_order(order, streams, stop, narrator)
+            return run_order(order, streams, stop, narrator)
+        except DgridError:
+            logging.getLogger("dgrid").debug("the error came from here", exc_info=True)
+            raise
         finally:
             narrator.close()
-    sys.exit(code)
 
 
-def _settings(environment: Mapping[str, str]) -> Settings:
+def _settings(
+    environment: Mapping[str, str], link: str | None, engine: str | None, engine_socket: str | None
+) -> Settings:
+    """The files' settings, with those of the command line over them."""
     own = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '/')}/.config"
-    return read_settings((Path("/etc/dgrid/config.toml"), Path(own) / "dgrid" / "config.toml"))
+    settings = read_settings((Path("/etc/dgrid/config.toml"), Path(own) / "dgrid" / "config.toml"))
+    return replace(
+        settings,
+        link=link or settings.link,
+        engine=engine or settings.engine,
+        engine_socket=engine_socket or settings.engine_socket,
+    )
 
 
 def _with_terminal(definition: Definition, are_terminal: bool) -> Definition:
