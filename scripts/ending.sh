@@ -2,7 +2,7 @@
 # Read by demo and test: what they begin they end, whatever happens.
 #
 #   at_end COMMAND...    runs it when the script ends, however it ends; the last one given runs first
-#   run COMMAND...       runs it so that a signal ends it in order, and at once (bash alone would wait for its end)
+#   run COMMAND...       runs a program so that a signal ends it in order, and at once (bash alone would wait)
 #   alone_here NAME      refuses to run beside another one in this checkout: each would end what the other started
 #   $scratch             a directory that goes with the script
 exec < /dev/null
@@ -13,9 +13,10 @@ child=
 at_end() { endings+=("$(printf '%q ' "$@")"); }
 
 run() {
-    # A process group of its own, to which the trap below passes ctrl-C; without -m it would ignore that.
+    # A process group of its own, to which end_child passes the signal as INT: that is what Python programs clean
+    # up after. A script that was itself started in the background has INT ignored, hence env.
     set -m
-    "$@" 9>&- &
+    env --default-signal=INT "$@" 9>&- &
     child=$!
     set +m
     local code=0
