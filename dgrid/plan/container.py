@@ -55,7 +55,7 @@ def read_container(reader: Reader, hostfile_format: HostfileFormat) -> Container
         links=tuple(link for _, link in links),
         depends_on=_unique(reader, reader.each("depends_on", str), "the container"),
         ready=reader.value("ready", values.ready, None),
-        ports=_unique(reader, reader.each("ports", values.whole), "the port"),
+        ports=_unique(reader, reader.each("ports", values.port), "the port"),
         resources=_resources(reader.inner("resources")),
         placement=_placement(reader.inner("placement")),
         failure_policy=policy,

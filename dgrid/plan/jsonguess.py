@@ -188,6 +188,8 @@ def _comma(text: str, at: int) -> Guess:
 
 def _no_value(text: str, at: int) -> Guess:
     word = _WORD.match(text, at)
+    if word is not None and not text[:at].strip():
+        return at, "this is not JSON", 'a definition is an object: {"containers": [...]}'
     if word is not None:
         right = _WORDS.get(word[0]) or _LATER.get(word[0].lower())
         remedy = f"write {right}" if right else 'put it in double quotes: "..."'

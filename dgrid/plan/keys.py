@@ -92,11 +92,11 @@ _AT_THE_TOP = {
 }
 
 
-def unknown_key(key: str, known: Iterable[str], inside: str) -> tuple[str, str | None]:
+def unknown_key(key: str, known: Iterable[str], inside: str, elsewhere: Iterable[str] = ()) -> tuple[str, str]:
     """``unknown_key("iamge", ["image"], "container")`` is ``("this key is not known", 'did you mean "image"?')``.
 
     ``inside`` is "" for the top level and "container" for a container, whose keys other tools have too; what the
-    second part says is a remedy or a reason.
+    second part says is a remedy or a reason. ``elsewhere`` are keys that would be known one level up or down.
     """
     names = list(known)
     if inside == "" and key in _AT_THE_TOP:
@@ -105,9 +105,13 @@ def unknown_key(key: str, known: Iterable[str], inside: str) -> tuple[str, str |
         return "this is never granted", f"leave it out: {NEVER_GRANTED[key.lower()]}"
     if inside == "container" and key.lower() in _OTHER_NAMES and key.lower() not in names:
         return _UNKNOWN, f"dgrid calls it {_OTHER_NAMES[key.lower()]}"
+    if key in elsewhere:
+        return _UNKNOWN, "it belongs to a container" if inside == "" else "it belongs to the top level of the file"
     near = nearest(key, names)
     if near is not None:
         return _UNKNOWN, f"did you mean {quote(near)}?"
+    if len(names) > 6:
+        return _UNKNOWN, "leave it out; dgrid schema shows all keys"
     return _UNKNOWN, f"leave it out; the keys here are {', '.join(names)}"
 
 

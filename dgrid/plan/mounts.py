@@ -45,7 +45,7 @@ def _split(text: str) -> tuple[str, str, str]:
     if len(parts) > 3:
         raise Mistake('{} has more than two ":"', f"{_FORM}; paths with a colon cannot be mounted", text)
     source, target, options = (*parts, "")[:3]
-    if source and "/" not in source and not source.startswith((".", "~")):
+    if source and "/" not in source and not source.startswith((".", "~", "$")):
         raise Mistake("{} is the name of a volume, not a path", f"dgrid mounts the node's own files: {_FORM}", source)
     if len(parts) == 3 and options not in ("ro", "rw"):
         raise Mistake("the option {} is not known", "the options are ro and rw", options)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dgrid.plan.mistake import Mistake
 
+_FROM_ROOT = "write it out from / on"
+
 LONGEST_PATH = 4096
 """PATH_MAX of Linux, see limits.h."""
 
@@ -15,10 +17,14 @@ def absolute_path(text: str, what: str) -> str:
     """
     if not text:
         raise Mistake(f"{what} is empty", 'write an absolute path, as in "/home/alice/data"')
+    if text != text.strip():
+        raise Mistake(f"{what} {{}} has a blank at its beginning or end", "remove it", text)
     if text == "~" or text.startswith("~/"):
         raise Mistake(f"{what} {{}} begins with ~, which only a shell knows", "write ${HOME} in its place", text)
+    if text.startswith("$"):
+        raise Mistake(f"{what} {{}} begins with a variable of a shell", "write it with braces: ${NAME}", text)
     if not text.startswith("/"):
-        raise Mistake(f"{what} {{}} is relative", "write it out from / on, or begin it with ${PWD}/", text)
+        raise Mistake(f"{what} {{}} is relative", _FROM_ROOT, text)
     if len(text) > LONGEST_PATH:
         raise Mistake(f"{what} is longer than {LONGEST_PATH} characters")
     parts = [part for part in text.split("/") if part not in ("", ".")]

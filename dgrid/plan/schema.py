@@ -49,7 +49,7 @@ def check_schema(data: object, findings: Findings) -> None:
     for error in islice(validator_class(schema).iter_errors(data), _MOST_ERRORS):
         path = tuple(error.absolute_path)
         if findings.sound(path):
-            _note(_Complaint(findings, path, error, property_schema(schema, path)))
+            _note(_Complaint(findings, path, error, property_schema(schema, path), schema))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,18 @@ class _Complaint:
     path: Path
     error: ValidationError
     about: Mapping[str, Any]
+    schema: Mapping[str, Any]
 
     @property
     def instance(self) -> Any:
         """The value that is wrong, of any kind."""
         return self.error.instance
+
+    def elsewhere(self, inside: str) -> Mapping[str, Any]:
+        """The keys of a container, seen from the top level, and the other way round; else none."""
+        top = self.schema["properties"]
+        within = self.schema["$defs"]["container"]["properties"]
+        return within if inside == "" else top if inside == "container" else {}
 
     @property
     def rule(self) -> Any:
@@ -94,7 +101,9 @@ def _unknown(complaint: _Complaint) -> None:
     inside = "container" if len(path) == 2 else str(path[-1]) if path else ""
     for key in complaint.instance:
         if key not in known:
-            complaint.findings.add((*path, key), *unknown_key(key, known, inside), at_key=True)
+            complaint.findings.add(
+                (*path, key), *unknown_key(key, known, inside, complaint.elsewhere(inside)), at_key=True
+            )
 
 
 def _missing(complaint: _Complaint) -> None:
@@ -116,7 +125,7 @@ def _missing(complaint: _Complaint) -> None:
 def _type(complaint: _Complaint) -> None:
     wanted = complaint.rule
     names = [wanted] if isinstance(wanted, str) else list(wanted)
-    if "^" not in str(complaint.about.get("pattern", "^")):
+    if len(names) > 1 and "^" not in str(complaint.about.get("pattern", "^")):
         names.remove("string")  # it is there for "${NAME}" only
     words = " or ".join(_KINDS[name] for name in names)
     if complaint.path[-1:] == ("scale",):
@@ -133,8 +142,10 @@ def _enum(complaint: _Complaint) -> None:
         return
     near = nearest(instance, values) if isinstance(instance, str) else None
     choices = ", ".join(quote(choice) for choice in values)
-    question = f"did you mean {quote(near)}? " if near else ""
-    complaint.add(f"{written} is not known here", f"{question}The values are {choices}")
+    complaint.add(
+        f"{written} is not known here",
+        f"did you mean {quote(near)}? The values are {choices}" if near else f"write one of {choices}",
+    )
 
 
 def _bound(complaint: _Complaint) -> None:

@@ -43,6 +43,13 @@ def whole(value: Any) -> int:
     return int(value)
 
 
+def port(value: Any) -> int:
+    """``port(22) == 22``; a Mistake for "8080:80", which other tools read as two ports."""
+    if isinstance(value, str) and ":" in value:
+        raise Mistake("{} are two ports, and none is published", "write the one in the container, as a number", value)
+    return whole(value)
+
+
 def number(value: Any) -> float:
     """``number(2) == 2.0``; as ``whole``, with fractions."""
     if isinstance(value, str):

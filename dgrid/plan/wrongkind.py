@@ -26,7 +26,7 @@ def wrong_kind_remedy(findings: Findings, path: Path, instance: object, names: S
         if path[-1] in _COMMANDS:
             return command_remedy(written)
         return f"write a list: [{json.dumps(escape(written))}]" if len(written) <= _LONGEST else None
-    if "string" in names and isinstance(instance, int | float) and path[-1] != "scale":
+    if "string" in names and isinstance(instance, int | float) and path[-1] not in ("scale", "stop_signal"):
         return "put it in double quotes"
     if isinstance(written, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", written):
         return f"remove the quotes: {written}"

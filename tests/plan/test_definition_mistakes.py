@@ -175,7 +175,7 @@ VALUES = [
     (
         "volumes",
         ["./a:/b"],
-        'volumes[0]: the path on the node "./a" is relative — write it out from / on, or begin it with ${PWD}/',
+        'volumes[0]: the path on the node "./a" is relative — write it out from / on',
     ),
     (
         "volumes",
@@ -190,7 +190,7 @@ VALUES = [
     (
         "volumes",
         ["/a:b"],
-        'volumes[0]: the path in the container "b" is relative — write it out from / on, or begin it with ${PWD}/',
+        'volumes[0]: the path in the container "b" is relative — write it out from / on',
     ),
     ("volumes", ["/a:/b:z"], 'volumes[0]: the option "z" is not known — the options are ro and rw'),
     (
@@ -229,7 +229,7 @@ VALUES = [
         ["/a:/dgrid/hostfile.json"],
         'volumes[0]: "/dgrid/hostfile.json" is where the hostfile goes — choose another target or host_list_location',
     ),
-    ("work_dir", "x", 'work_dir: the directory "x" is relative — write it out from / on, or begin it with ${PWD}/'),
+    ("work_dir", "x", 'work_dir: the directory "x" is relative — write it out from / on'),
     (
         "host_list_location",
         "/proc/x",
@@ -295,6 +295,24 @@ VALUES = [
     ("ports", [0], "ports[0]: the number is less than 1, the least that is allowed"),
     ("ports", [65536], "ports[0]: the number is more than 65,535, the most that is allowed"),
     ("ports", ["80"], f'ports[0]: "80" {NUMBER}'),
+    (
+        "ports",
+        ["8080:80"],
+        'ports[0]: "8080:80" are two ports, and none is published — write the one in the container, as a number',
+    ),
+    ("volumes", [{"source": "/a"}], "volumes[0]: an object where a string is meant"),
+    (
+        "volumes",
+        ["/a:/b "],
+        'volumes[0]: the path in the container "/b " has a blank at its beginning or end — remove it',
+    ),
+    (
+        "volumes",
+        ["$HOME/a:/b"],
+        'volumes[0]: the path on the node "$HOME/a" begins with a variable of a shell — write it with braces: ${NAME}',
+    ),
+    ("environment_variables", [{"A": "b"}], "environment_variables[0]: an object where a string is meant"),
+    ("stop_signal", 15, 'stop_signal: a whole number where a string is meant — write for example "SIGINT"'),
     ("ports", [80, 80], 'ports[1]: the port "80" is there already — remove one of the two'),
     ("ports", 80, "ports: a whole number where a list is meant — write for example [2222]"),
     ("resources", {"cpus": 0}, "resources.cpus: the number is not more than 0 — write for example 2"),
@@ -345,7 +363,7 @@ VALUES = [
     (
         "failure_policy",
         "ignore",
-        'failure_policy: "ignore" is not known here — The values are "report", "fail_run", "restart"',
+        'failure_policy: "ignore" is not known here — write one of "report", "fail_run", "restart"',
     ),
     ("failure_policy", "restart", 'failure_policy: "restart" does not say how often — add "max_restarts": 3'),
     (
@@ -436,6 +454,8 @@ def test_what_is_never_granted_has_its_reason(key):
         ({"containers": [HEAD | {"links": ["worker:W"]}, WORKER | {"scale": 2}]}, "containers[0].links[0]: containers[1] is scaled, and a link is one host's name — use host_to_list and the hostfile for scaled containers"),
         ({"containers": [HEAD | {"links": ["worker:A"], "environment_variables": ["A=1"]}, WORKER]}, 'containers[0].links[0]: the variable "A" is there already — remove one of the two'),
         ({"containers": [HEAD], "hostfile_fromat": "json"}, 'hostfile_fromat: this key is not known — did you mean "hostfile_format"?'),
+        ({"containers": [HEAD], "image": "a"}, "image: this key is not known — it belongs to a container"),
+        ({"containers": [HEAD | {"network": "host"}]}, "containers[0].network: this key is not known — it belongs to the top level of the file"),
         ({"containers": [HEAD], "network": "overlya"}, 'network: "overlya" is not known here — did you mean "overlay"? The values are "auto", "host", "bridge", "overlay"'),
         ({"containers": [HEAD], "name": " "}, "name: the name is blank — leave it out, or choose one"),
         ({"containers": [HEAD], "name": "a\u2028b"}, "name: character 2 is U+2028 (LINE SEPARATOR) — remove it"),

@@ -128,6 +128,7 @@ TOML = 'this is TOML or an INI file, not JSON — a definition is written in JSO
         ('[[containers]]\nname = "head"\n', f"1:1: {TOML}"),
         ('network = "host"\n', f"1:1: {TOML}"),
         ("#!/bin/bash\n#PBS -l nodes=2\n", "1:1: this is a script, not a definition — name the JSON file that it uses"),
+        ("dgrid --dockdef=x", '1:1: this is not JSON — a definition is an object: {"containers": [...]}'),
         ("<html>", '1:1: this is XML or HTML, not JSON — a definition is an object: {"containers": [...]}'),
         ("[" * 100_000, "1:21: lists and objects nest more than 20 deep here — is it the right file?"),
         ('{"a":' * 100_000, "1:101: lists and objects nest more than 20 deep here — is it the right file?"),
