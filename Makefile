@@ -22,6 +22,7 @@ check:
 
 docs:
 	@scripts/environment
+	.venv/bin/python scripts/definition_reference.py > docs/definition.md
 	.venv/bin/python scripts/command_reference.py > docs/commands.md
 
 clean:
