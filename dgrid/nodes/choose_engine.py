@@ -15,7 +15,7 @@ _PODMAN_SERVICE = (
     'umask 077; d=$(mktemp -d /tmp/dgrid-XXXXXXXX) || exit 1; [ -d "$XDG_RUNTIME_DIR" ] || unset XDG_RUNTIME_DIR; '
     "exec 3<&0; (cat <&3 >/dev/null 2>&1; kill $$; rm -rf $d) & "
     "(until [ -S $d/engine ]; do kill -0 $$ 2>/dev/null || { echo failed $(tail -n 1 $d/log); exit; }; "
-    "sleep 0.1; done; echo $d/engine) & exec 3<&-; "
+    "sleep 0.1; done; echo engine $d/engine) & exec 3<&-; "
     "exec podman system service --time=0 unix://$d/engine >$d/log 2>&1 </dev/null"
 )
 
@@ -44,13 +44,19 @@ def _sockets(findings: Findings, wanted: str, socket_path: str | None) -> list[s
 
 
 def _start_podman(link: Link, timeout_s: float) -> str:
+    resident = link.stay(_PODMAN_SERVICE)
     try:
-        line = link.stay(_PODMAN_SERVICE).read_line(timeout_s)
+        # Start-up files of the login shell may have something to say before.
+        while line := resident.read_line(timeout_s):
+            word, _, rest = line.partition(" ")
+            if word == "engine":
+                return rest
+            if word == "failed":
+                break
     except TimeoutError as error:
         raise EngineUnreachable(link.node, f"podman's service did not start within {timeout_s:g} s") from error
-    if not line.startswith("/"):
-        raise EngineUnreachable(link.node, f"podman's service does not start: {line.removeprefix('failed ')}")
-    return line
+    reason = line.removeprefix("failed").strip() or "it ended without a message"
+    raise EngineUnreachable(link.node, f"podman's service does not start: {reason}")
 
 
 def _suitable(engine: DockerApi) -> DockerApi:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import selectors
 import socket
 import subprocess
+import time
 from typing import cast
 
 from dgrid.errors import EngineUnreachable, LinkError
@@ -17,23 +19,33 @@ class LocalResident:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
+        self._received = b""
 
     def read_line(self, timeout_s: float) -> str:
-        stdout = self._process.stdout
-        assert stdout is not None
+        assert self._process.stdout is not None
+        deadline = time.monotonic() + timeout_s
         with selectors.DefaultSelector() as selector:
-            selector.register(stdout, selectors.EVENT_READ)
-            if not selector.select(timeout_s):
-                raise TimeoutError
-        return stdout.readline().decode(errors="replace").rstrip("\n")
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._received:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise TimeoutError
+                data = os.read(self._process.stdout.fileno(), 4096)
+                if not data:
+                    break
+                self._received += data
+        line, _, self._received = self._received.partition(b"\n")
+        return line.decode(errors="replace")
 
     def close(self) -> None:
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            self._process.terminate()
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
 
 
 class LocalLink:
@@ -44,6 +56,7 @@ class LocalLink:
         self._residents: list[LocalResident] = []
 
     def run(self, script: str, timeout_s: float) -> CommandResult:
+        # A session of its own, as for stay: ctrl-C on the terminal is for dgrid, which decides what ends.
         try:
             done = subprocess.run(
                 ["/bin/sh", "-s"],
@@ -52,13 +65,13 @@ class LocalLink:
                 stderr=subprocess.STDOUT,
                 timeout=timeout_s,
                 check=False,
+                start_new_session=True,
             )
         except subprocess.TimeoutExpired as error:
             raise LinkError(self.node, f"a check did not end within {timeout_s:g} s") from error
         return CommandResult(done.returncode, done.stdout.decode(errors="replace"))
 
     def stay(self, script: str) -> LocalResident:
-        # A session of its own: ctrl-C on the terminal is for dgrid, which then ends this by closing its input.
         process = subprocess.Popen(
             ["/bin/sh", "-c", script],
             stdin=subprocess.PIPE,

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import cast
 
@@ -18,17 +19,22 @@ from dgrid.errors import HostKeyError, LinkDropped, LinkError, LoginError
 from dgrid.nodes.link import CommandResult, Stream
 from dgrid.nodes.link_local import LocalResident, dial_unix
 
-_OPTIONS = (
-    "-oBatchMode=yes",  # never a question
+_MASTER_OPTIONS = (
+    "-oControlMaster=yes",
     "-oControlPersist=no",
+    "-oBatchMode=yes",  # never a question
     "-oStreamLocalBindUnlink=yes",
     "-oStreamLocalBindMask=0177",
-    "-oExitOnForwardFailure=yes",
-    "-oClearAllForwardings=no",
+    # The user's own settings for interactive sessions: a port can be forwarded by one connection only.
+    "-oClearAllForwardings=yes",
+    "-oRemoteCommand=none",
     "-oServerAliveInterval=5",
     "-oServerAliveCountMax=3",
     "-oLogLevel=ERROR",
 )
+# Without a master behind the control path, ssh would make a connection of its own: ProxyCommand makes that fail.
+_CLIENT_OPTIONS = ("-Fnone", "-oControlMaster=no", "-oProxyCommand=false", "-oBatchMode=yes", "-oLogLevel=ERROR")
+_SESSIONS = 6  # at a time: sshd allows 10 (MaxSessions in sshd_config(5)), and the master and residents have theirs
 
 
 class OpenSshLink:
@@ -42,23 +48,26 @@ class OpenSshLink:
         self._forwards: dict[str, Path] = {}
         self._numbers = itertools.count(1)
         self._residents: list[LocalResident] = []
+        self._sessions = threading.BoundedSemaphore(_SESSIONS)
 
     def run(self, script: str, timeout_s: float) -> CommandResult:
         command = self._through_master("-T", self.node, "exec sh -s")
         try:
-            done = subprocess.run(
-                command,
-                input=script.encode(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=timeout_s,
-                check=False,
-            )
+            with self._sessions:
+                done = subprocess.run(
+                    command,
+                    input=script.encode(),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    timeout=timeout_s,
+                    check=False,
+                    start_new_session=True,
+                )
         except subprocess.TimeoutExpired as error:
             raise LinkError(self.node, f"a command did not end within {timeout_s:g} s") from error
         output = done.stdout.decode(errors="replace")
-        if done.returncode == 255 and self._master.poll() is not None:
-            raise LinkDropped(self.node, f"the ssh connection is lost ({output.strip()})")
+        if done.returncode == 255 and self._is_lost():
+            raise LinkDropped(self.node, f"the ssh connection is lost ({output.strip() or 'no message'})")
         return CommandResult(done.returncode, output)
 
     def stay(self, script: str) -> LocalResident:
@@ -97,61 +106,83 @@ class OpenSshLink:
         with self._lock:
             if socket_path not in self._forwards:
                 local = self._directory / f"{next(self._numbers)}"
-                done = subprocess.run(
-                    self._through_master("-O", "forward", f"-L{local}:{socket_path}", self.node),
-                    capture_output=True,
-                    timeout=timeout_s,
-                    check=False,
-                )
-                if done.returncode != 0:
-                    text = done.stderr.decode(errors="replace").strip()
-                    raise LinkError(self.node, f"ssh cannot forward {socket_path} ({text})")
+                self._ask_master("forward", f"-L{local}:{socket_path}", timeout_s)
                 self._forwards[socket_path] = local
             return self._forwards[socket_path]
 
+    def _ask_master(self, what: str, argument: str, timeout_s: float) -> None:
+        command = self._through_master("-O", what, argument, self.node)
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise LinkError(self.node, f"ssh did not {what} within {timeout_s:g} s") from error
+        if done.returncode != 0:
+            text = done.stderr.decode(errors="replace").strip()
+            if self._is_lost():
+                raise LinkDropped(self.node, f"the ssh connection is lost ({text})")
+            raise LinkError(self.node, f"ssh cannot {what} {argument.partition(':')[2]} ({text})")
+
+    def _is_lost(self) -> bool:
+        try:
+            self._master.wait(timeout=1)  # it may be about to end: its clients learn first
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def _through_master(self, *arguments: str) -> list[str]:
-        return ["ssh", f"-oControlPath={self._directory}/m", "-oControlMaster=no", *_OPTIONS, *arguments]
+        return ["ssh", f"-oControlPath={self._directory}/m", *_CLIENT_OPTIONS, *arguments]
 
 
 def connect(node: str, timeout_s: float) -> OpenSshLink:
     """Start the master and wait until it is logged in. Raises LinkError."""
     # Short, because a unix socket's path has at most 107 bytes and ssh appends 17 of its own while it binds.
     directory = Path(tempfile.mkdtemp(prefix="dgrid-"))
-    errors = directory / "errors"
-    with errors.open("wb") as stderr:
-        master = subprocess.Popen(
-            [
-                "ssh",
-                f"-oControlPath={directory}/m",
-                "-oControlMaster=yes",
-                *_OPTIONS,
-                f"-oConnectTimeout={max(1, int(timeout_s))}",
-                "-T",
-                node,
-                "echo up; exec cat",
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            start_new_session=True,
-        )
+    try:
+        master = _start_master(node, directory, timeout_s)
+    except FileNotFoundError as error:
+        shutil.rmtree(directory)
+        raise LinkError(node, "the ssh client is not installed on this machine") from error
     link = OpenSshLink(node, directory, master)
     try:
-        greeting = LocalResident(master).read_line(timeout_s + 5)
+        if not _is_up(LocalResident(master), timeout_s + 5):
+            raise _why(node, (directory / "errors").read_text(errors="replace").strip())
     except TimeoutError as error:
         link.close()
         raise LinkError(node, f"ssh did not log in within {timeout_s:g} s") from error
-    if greeting != "up":
-        text = errors.read_text(errors="replace").strip()
+    except LinkError:
         link.close()
-        raise _why(node, text)
+        raise
     return link
+
+
+def _start_master(node: str, directory: Path, timeout_s: float) -> subprocess.Popen[bytes]:
+    timeout = f"-oConnectTimeout={max(1, int(timeout_s))}"
+    command = ["ssh", f"-oControlPath={directory}/m", *_MASTER_OPTIONS, timeout, "-T", node, "echo up; exec cat"]
+    with (directory / "errors").open("wb") as stderr:
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True
+        )
+
+
+def _is_up(master: LocalResident, timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    # Start-up files of the login shell may have something to say before.
+    while line := master.read_line(deadline - time.monotonic()):
+        if line == "up":
+            return True
+    return False
 
 
 def _why(node: str, text: str) -> LinkError:
     """OpenSSH's own words, sorted into our kinds of errors."""
     last = text.splitlines()[-1] if text else "no message"
-    if "Host key verification failed" in text or "REMOTE HOST IDENTIFICATION" in text:
+    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in text or "marked as revoked" in text:
+        return HostKeyError(
+            node,
+            "its ssh host key is not the one known, or is revoked (it may have been reinstalled, or somebody listens "
+            f"in); ask your administrator, and see `ssh {node} true`",
+        )
+    if "Host key verification failed" in text:
         return HostKeyError(
             node,
             f"its ssh host key is not accepted ({last}); if you trust this network: "

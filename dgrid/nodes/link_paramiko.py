@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from paramiko import Channel, Message, PKey, Transport
 
 _STREAMLOCAL = "direct-streamlocal@openssh.com"
+_SESSIONS = 6  # at a time: sshd allows 10 (MaxSessions in sshd_config(5)), and residents have theirs
+# A node that has lost its power says nothing: after about 20 s without an answer the connection is lost. tcp(7)
+_KEEPALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 20_000),
+)
 
 
 class ParamikoResident:
@@ -60,25 +69,35 @@ class ParamikoLink:
         self._transport = transport
         # paramiko closes a channel that nobody refers to any more.
         self._residents: list[ParamikoResident] = []
+        self._sessions = threading.BoundedSemaphore(_SESSIONS)
 
     def run(self, script: str, timeout_s: float) -> CommandResult:
         from paramiko import SSHException
 
         try:
-            channel = self._transport.open_session(timeout=timeout_s)
-            with channel:
-                # `exec sh -s` means the same in every login shell, csh and fish included.
-                channel.set_combine_stderr(True)
-                channel.settimeout(timeout_s)
-                channel.exec_command("exec sh -s")
-                channel.sendall(script.encode())
-                channel.shutdown_write()
-                output = _read_all(channel, timeout_s)
-                return CommandResult(channel.recv_exit_status(), output)
+            with self._sessions:
+                result = self._run(script, timeout_s)
         except TimeoutError as error:
             raise LinkError(self.node, f"a command did not end within {timeout_s:g} s") from error
         except (SSHException, EOFError, OSError) as error:
             raise self._lost(error) from error
+        if result.exit_code == -1:  # paramiko's for none: nothing but the connection's end, or a signal, ends sh so
+            raise LinkDropped(self.node, "the ssh connection is lost (a command there did not come to its end)")
+        return result
+
+    def _run(self, script: str, timeout_s: float) -> CommandResult:
+        deadline = time.monotonic() + timeout_s
+        with self._transport.open_session(timeout=timeout_s) as channel:
+            # `exec sh -s` means the same in every login shell, csh and fish included.
+            channel.set_combine_stderr(True)
+            channel.settimeout(timeout_s)
+            channel.exec_command("exec sh -s")
+            channel.sendall(script.encode())
+            channel.shutdown_write()
+            output = _read_all(channel, deadline)
+            if not channel.status_event.wait(max(0.0, deadline - time.monotonic())):
+                raise TimeoutError
+            return CommandResult(channel.recv_exit_status(), output)
 
     def stay(self, script: str) -> ParamikoResident:
         from paramiko import SSHException
@@ -135,6 +154,9 @@ def connect(
         raise LinkError(node, f"no answer from port {settings.port} within {timeout_s:g} s") from error
     except OSError as error:
         raise LinkError(node, f"cannot connect to ssh on port {settings.port} ({error.strerror})") from error
+    for option in _KEEPALIVE:
+        sock.setsockopt(*option)
+    began = time.monotonic()
     transport = _new_transport(sock, trusted, timeout_s)
     try:
         transport.start_client(timeout=timeout_s)
@@ -142,6 +164,8 @@ def connect(
         _log_in(node, settings, keys, transport)
     except (SSHException, EOFError, OSError) as error:
         transport.close()
+        if time.monotonic() - began >= timeout_s:
+            raise LinkError(node, f"ssh on port {settings.port} did not answer within {timeout_s:g} s") from error
         # sshd drops connections at random while too many log in (MaxStartups in sshd_config(5)).
         raise LinkDropped(node, f"ssh ended while connecting ({error or type(error).__name__})") from error
     except LinkError:
@@ -180,7 +204,7 @@ def _candidates(settings: SshSettings, keys: PrivateKeys) -> Iterable[PKey]:
 
 def _login_refused(settings: SshSettings, keys: PrivateKeys, tried: int, accepts: str) -> str:
     text = f"ssh accepts none of the {tried} keys of {settings.user}" if tried else "there is no ssh key to log in with"
-    for path, why in keys.unusable.items():
+    for path, why in tuple(keys.unusable.items()):
         text += f"; {path} was left out: {why}"
     if "publickey" not in accepts:
         return f"{text}; the node accepts only {accepts}. If plain ssh works, use --link openssh"
@@ -213,11 +237,14 @@ def _check_host_key(node: str, settings: SshSettings, trusted: tuple[TrustedKey,
 def _refusal(socket_path: str, code: int, text: str) -> str:
     if code == 1:
         return "sshd forbids opening sockets; its AllowStreamLocalForwarding must be yes (ask your administrator)"
-    return f"cannot reach the engine at {socket_path} ({text or 'refused'})"
+    # Most versions of sshd give the same answer to all of these.
+    return (
+        f"cannot reach the engine at {socket_path} through ssh ({text or 'refused'}): no engine listens there, you may "
+        "not use it, or sshd's AllowStreamLocalForwarding forbids it"
+    )
 
 
-def _read_all(channel: Channel, timeout_s: float) -> str:
-    deadline = time.monotonic() + timeout_s
+def _read_all(channel: Channel, deadline: float) -> str:
     parts = []
     while data := channel.recv(65536):
         parts.append(data)
