@@ -1,0 +1,68 @@
+"""Real sshds, links and servers for the tests of nodes."""
+
+import os
+
+import pytest
+from loopback import openssh, ssh_client, sshd
+from unix_servers import digest, echo, unix_server
+
+
+@pytest.fixture(scope="session")
+def shared_sshd(tmp_path_factory):
+    """An sshd with its default limits, for all tests that leave it as it is."""
+    with sshd(tmp_path_factory.mktemp("sshd"), MaxSessions=10) as server:
+        yield server
+
+
+@pytest.fixture
+def own_sshd(tmp_path):
+    """An sshd for this test alone: ``own_sshd.known_hosts`` and the like may be changed."""
+    directory = tmp_path / "sshd"
+    directory.mkdir()
+    with sshd(directory) as server:
+        yield server
+
+
+@pytest.fixture
+def use_ssh(tmp_path, monkeypatch):
+    """``use_ssh(config)``: from now on ``ssh`` is the real client with that configuration as the user's."""
+
+    def use(config):
+        path = ssh_client(tmp_path, config)
+        if str(path) not in os.environ["PATH"]:
+            monkeypatch.setenv("PATH", f"{path}:{os.environ['PATH']}")
+
+    return use
+
+
+@pytest.fixture(params=["paramiko", "openssh"])
+def connect(request, use_ssh):
+    """``connect(server)`` opens a link of either kind; all are closed at the end."""
+    links = []
+
+    def open_link(server, timeout_s=10):
+        if request.param == "openssh":
+            use_ssh(server.config())
+            links.append(openssh(timeout_s=timeout_s))
+        else:
+            links.append(server.paramiko(timeout_s=timeout_s))
+        return links[-1]
+
+    open_link.kind = request.param
+    yield open_link
+    for link in links:
+        link.close()
+
+
+@pytest.fixture
+def echo_socket(tmp_path):
+    """A unix socket that sends everything back."""
+    with unix_server(tmp_path / "echo", echo) as path:
+        yield str(path)
+
+
+@pytest.fixture
+def digest_socket(tmp_path):
+    """A unix socket that answers with a sha256 once it was sent everything."""
+    with unix_server(tmp_path / "digest", digest) as path:
+        yield str(path)
