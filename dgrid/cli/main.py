@@ -9,6 +9,7 @@ import click
 
 from dgrid import __version__
 from dgrid.cli.lab import lab
+from dgrid.cli.narrator import say
 from dgrid.cli.plan import plan
 from dgrid.cli.run import run
 from dgrid.cli.schema import schema
@@ -46,7 +47,7 @@ def entry() -> None:
         code = dgrid.main(prog_name="dgrid", standalone_mode=False)
     except DgridError as error:
         for line in _lines(error):
-            click.echo(line, err=True)
+            say(line)
         code = error.exit_code
     except click.ClickException as error:
         error.show()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import click
@@ -22,7 +23,7 @@ class StderrNarrator:
         if not self._quiet:
             self._open = (text, time.monotonic())
             if self._live:
-                click.echo(f"dgrid: {text} ...", err=True, nl=False)
+                say(f"dgrid: {text} ...", end="")
 
     def milestone(self, text: str) -> None:
         self._finish()
@@ -53,7 +54,13 @@ class StderrNarrator:
         self._line(f"{start}dgrid: {text} ({time.monotonic() - since:.1f} s)")
 
     def _line(self, text: str) -> None:
-        click.echo(text + self._line_end, err=True, nl=False)
+        say(text, end=self._line_end)
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Write to stderr if anybody is there: a terminal that has gone must not keep a run from cleaning up."""
+    with contextlib.suppress(OSError):
+        click.echo(text + end, err=True, nl=False)
 
 
 def _visible(line: str) -> str:
