@@ -117,6 +117,8 @@ def _refuse_clashing_targets(
 
 def _hostfile_entry(reader: Reader, hostfile_format: HostfileFormat) -> tuple[tuple[str, ...], bool]:
     value = reader.raw("host_to_list") if "host_to_list" in reader else None
+    if value in (["True"], ["False"]):  # old files for the format "list" have the word in a list, too
+        return (), reader.value("host_to_list", lambda flags: _listed(flags[0], hostfile_format), False)
     if not isinstance(value, list):
         return (), reader.value("host_to_list", lambda flag: _listed(flag, hostfile_format), False)
     tags = _unique(reader, reader.each("host_to_list", values.tag), "the tag")
