@@ -1,0 +1,54 @@
+"""One lab for all tests of a session, and an image to run in it."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+
+import pytest
+from cluster import Cluster, dgrid, machine_engine
+
+from dgrid.lab.machine import DEFAULT_ENGINE, machine_at
+from dgrid.lab.node_image import ensure_base
+
+_NODES = 4
+TEST_IMAGE = "dgrid-test:1"
+_DOCKERFILE = b"""FROM debian:trixie-slim
+RUN apt-get update && apt-get install -y --no-install-recommends python3-minimal procps iproute2 \\
+ && rm -rf /var/lib/apt/lists/*
+"""
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Cluster]:
+    """A running lab of four nodes, with qsub. ``DGRID_TEST_LAB=dev`` uses the lab dev instead and leaves it running."""
+    nodes = tuple(f"node{number}" for number in range(1, _NODES + 1))
+    if running := os.environ.get("DGRID_TEST_LAB"):
+        cluster = Cluster(running, nodes)
+        cluster.update()
+        yield cluster
+        return
+    cluster = Cluster(f"t{os.getpid()}", nodes)
+    started = dgrid("lab", "up", "--name", cluster.name, "--nodes", str(_NODES), timeout=900)
+    assert started.returncode == 0, started.stderr
+    try:
+        yield cluster
+    finally:
+        removed = dgrid("lab", "down", "--name", cluster.name)
+        assert removed.returncode == 0, removed.stderr
+
+
+@pytest.fixture(scope="session")
+def test_image() -> str:
+    """A small image with python3, ps and ip, on this machine's engine; it stays for the next time."""
+    ensure_base(machine_at(os.environ.get("DOCKER_HOST") or DEFAULT_ENGINE), print)
+    machine_engine().images.build(fileobj=io.BytesIO(_DOCKERFILE), tag=TEST_IMAGE, network_mode="host", rm=True)
+    return TEST_IMAGE
+
+
+@pytest.fixture(scope="session")
+def lab_with_image(lab: Cluster, test_image: str) -> Cluster:
+    """The lab, with the test image on every node."""
+    lab.load(test_image)
+    return lab

@@ -1,0 +1,314 @@
+"""The cluster of containers, started for real: its batch system, its users, its engines, its end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cluster import DGRID, LABEL, Cluster, dgrid, machine_engine
+
+import dgrid as package
+
+pytestmark = pytest.mark.lab
+
+FOUR_NODES = """#!/bin/bash
+#PBS -N four
+#PBS -l nodes=4
+#PBS -l walltime=00:10:00
+#PBS -j oe
+hostname
+cat $PBS_NODEFILE
+echo "$PBS_JOBID $PBS_O_WORKDIR $PBS_NUM_NODES $PBS_WALLTIME $PWD"
+echo to stderr >&2
+exit 7
+"""
+
+
+@contextmanager
+def another_lab(*options: str) -> Iterator[Cluster]:
+    """A lab for one test alone."""
+    name = f"o{os.getpid()}"
+    started = dgrid("lab", "up", "--name", name, *options)
+    assert started.returncode == 0, started.stderr
+    try:
+        yield Cluster(name, ("node1", "node2"))
+    finally:
+        removed = dgrid("lab", "down", "--name", name)
+        assert removed.returncode == 0, removed.stderr
+
+
+def objects_of_nobody_else(name: str) -> set[str]:
+    """All containers, networks and volumes of this machine's engine but those of other labs."""
+    client = machine_engine()
+    every = [
+        *(("container", one.name, one.labels) for one in client.containers.list(all=True)),
+        *(("network", one.name, one.attrs["Labels"] or {}) for one in client.networks.list()),
+        *(("volume", one.name, one.attrs["Labels"] or {}) for one in client.volumes.list()),
+    ]
+    return {f"{kind} {each}" for kind, each, labels in every if labels.get(LABEL, name) == name}
+
+
+def test_every_host_is_seen_to_work(lab: Cluster):
+    """Status shows all hosts, the nodes with an engine and idle in the batch system."""
+    rows = json.loads(dgrid("lab", "status", "--name", lab.name, "--json").stdout)
+    assert [row["host"] for row in rows] == ["front", *lab.nodes]
+    assert {row["state"] for row in rows} == {"running"}
+    assert {row["engine"].split()[0] for row in rows[1:]} == {"docker"}
+    assert {row["batch"] for row in rows[1:]} == {"idle"}
+
+
+def test_a_job_of_four_nodes(lab: Cluster):
+    """#PBS lines count: four nodes, the script on the first of them, its output joined, its exit code kept."""
+    job = lab.qsub(FOUR_NODES)
+    end = lab.wait_job(job)
+    where = lab.submitted_from(job)
+    first, *nodes, facts, error = lab.text(["cat", f"{where}/four.o{job}"]).splitlines()
+    assert sorted(nodes) == list(lab.nodes)
+    assert nodes[0] == first
+    assert facts == f"{job} {where} 4 600 {where}"
+    assert error == "to stderr"
+    assert (end.state, end.exit_code) == ("FAILED", 7)
+
+
+def test_slots_of_a_node_are_lines_of_the_node_file(lab: Cluster):
+    """nodes=2:ppn=2 gives each of two nodes twice."""
+    job = lab.qsub('#PBS -l nodes=2:ppn=2\n#PBS -o out\ncat "$PBS_NODEFILE"\n')
+    assert lab.wait_job(job).state == "COMPLETED"
+    lines = lab.text(["cat", f"{lab.submitted_from(job)}/out"]).splitlines()
+    assert lines == [lines[0]] * 2 + [lines[2]] * 2
+    assert lines[0] != lines[2]
+
+
+def test_the_command_line_wins_over_the_script(lab: Cluster):
+    """qsub -l nodes=1 takes one node though the script asks for four; -v gives the job a variable."""
+    job = lab.qsub(
+        '#PBS -l nodes=4\nwc -l < $PBS_NODEFILE\necho "$GIVEN"\n', "-l", "nodes=1", "-v", "GIVEN=yes", "-N", "x"
+    )
+    lab.wait_job(job)
+    assert lab.text(["cat", f"{lab.submitted_from(job)}/x.o{job}"]).split() == ["1", "yes"]
+
+
+def test_the_jobs_environment_is_that_of_a_login(lab: Cluster):
+    """What was set where qsub ran does not reach the job, but with -V."""
+    script, read = "echo ${SECRET-none}\n", "cd jobs/env && cat job.o"
+    lab.write("jobs/env/job.sh", script)
+    for option, seen in (("", "none"), ("-V", "mine")):
+        job = lab.text(f"cd jobs/env && SECRET=mine qsub {option} -j oe -o job.o job.sh")
+        lab.wait_job(job)
+        assert lab.text(read) == seen
+
+
+def test_qdel_gives_the_script_time_to_end(lab: Cluster):
+    """TERM comes at once, to the script and to its children; what stays is killed 10 s after."""
+    trap = "trap 'echo term $0; exit 3' TERM; while :; do sleep 0.1; done"
+    deaf = "trap '' TERM; while :; do date +%s > deaf; sleep 0.1; done"
+    job = lab.qsub(f"""#PBS -j oe\n#PBS -o out\nbash -c "{deaf}" &\nbash -c "{trap}" child &\n{trap}\n""")
+    while lab.run(["test", "-e", f"{lab.submitted_from(job)}/deaf"]).returncode:
+        time.sleep(0.1)
+    began = time.time()
+    lab.text(["qdel", job])
+    assert lab.wait_job(job).state == "CANCELLED"
+    time.sleep(11)
+    out = lab.text(f"cd {lab.submitted_from(job)} && cat out deaf").splitlines()
+    assert [line.split()[0] for line in out if line.startswith("term")] == ["term", "term"]
+    assert 9 <= float(out[-1]) - began <= 13
+
+
+def test_walltime_ends_a_job(lab: Cluster):
+    """The job knows its end, and -l walltime is what Slurm counts by."""
+    job = lab.qsub("#PBS -l walltime=0:02:00\necho $PBS_WALLTIME\n", "-j", "oe", "-o", "out")
+    lab.wait_job(job)
+    assert lab.text(["cat", f"{lab.submitted_from(job)}/out"]) == "120"
+
+
+@pytest.mark.parametrize("user", [None, "bob"])
+def test_ssh_asks_nothing(lab: Cluster, user: str | None):
+    """From any host to any host, as each user, with host keys known and different."""
+    hosts = "front " + " ".join(lab.nodes)
+    inner = f"for b in {hosts}; do ssh -o BatchMode=yes $b hostname; done"
+    script = f"for a in {hosts}; do ssh -o BatchMode=yes $a '{inner}'; done"
+    done = lab.run(script, user=user, check=True)
+    assert done.stdout.decode().split() == hosts.split() * len(hosts.split())
+    assert b"Warning" not in done.stderr
+    keys = lab.text("grep -v '^#' ~/.ssh/known_hosts | cut -d' ' -f3", user=user).split()
+    assert len(set(keys)) == len(hosts.split())
+
+
+def test_users_do_not_read_each_others_keys(lab: Cluster):
+    """bob has no way to alice's private key."""
+    own = lab.text("echo ~/.ssh/id_ed25519")
+    assert lab.run(["cat", own], user="bob").returncode != 0
+
+
+def test_passwords_are_not_accepted(lab: Cluster):
+    """sshd offers keys and nothing else."""
+    done = lab.run("ssh -o PubkeyAuthentication=no -o BatchMode=yes node1 true")
+    assert b"Permission denied (publickey)" in done.stderr
+
+
+def test_images_keep_their_id(lab_with_image: Cluster, test_image: str):
+    """An image loaded into the lab is the same on all nodes as on this machine."""
+    here = machine_engine().images.get(test_image).id
+    assert {lab_with_image.engine(node).image_id(test_image) for node in lab_with_image.nodes} == {here}
+
+
+def test_an_image_this_machine_does_not_have(lab: Cluster):
+    """The message names the image."""
+    done = dgrid("lab", "load", "--name", lab.name, "no-such-image:1")
+    assert done.returncode == 125
+    assert "has no image no-such-image:1" in done.stderr
+
+
+def test_docker_works_on_each_node(lab_with_image: Cluster, test_image: str):
+    """The ordinary user runs containers on each node's own dockerd; none sees another node's."""
+    for node in lab_with_image.nodes:
+        lab_with_image.text(["ssh", node, f"docker run -d --name only-{node} --label mine=1 {test_image} sleep 600"])
+    seen = {node: lab_with_image.engine(node).containers("mine=1") for node in lab_with_image.nodes}
+    lab_with_image.text("for n in " + " ".join(lab_with_image.nodes) + "; do ssh $n docker rm -f only-$n; done")
+    assert seen == {node: [f"only-{node}"] for node in lab_with_image.nodes}
+    assert lab_with_image.engine("node1").containers("mine=1") == []
+
+
+def test_rootless_podman_works_over_ssh(lab_with_image: Cluster, test_image: str):
+    """The ordinary user runs a container without any daemon, as himself, with a network."""
+    lab_with_image.text(["ssh", "node2", f"docker save {test_image} | podman load -q"])
+    own = lab_with_image.text(["id", "-u"])
+    run = f"podman run --rm --userns keep-id --init {test_image} sh -c 'id -u; ls /sys/class/net'"
+    done = lab_with_image.run(["ssh", "node2", run], check=True)
+    uid, *networks = done.stdout.decode().split()
+    assert uid == own
+    assert set(networks) > {"lo"}
+    assert done.stderr == b""
+
+
+def test_dgrid_is_there_for_all(lab: Cluster):
+    """The same dgrid as here, on every host, for every user."""
+    version = f"dgrid, version {package.__version__}"
+    for host in ("front", "node1", "node4"):
+        assert lab.text(["dgrid", "--version"], host=host, user="bob") == version
+
+
+def test_bytes_pass_unchanged(lab: Cluster):
+    """stdin, stdout and stderr of `lab run` are the command's own, byte for byte, to their ends."""
+    content = random.Random(1).randbytes(20_000_000)
+    done = lab.run(["cat"], input=content)
+    assert hashlib.sha256(done.stdout).hexdigest() == hashlib.sha256(content).hexdigest()
+    both = lab.run("echo out; echo err >&2; exit 3")
+    assert (both.returncode, both.stdout, both.stderr) == (3, b"out\n", b"err\n")
+
+
+def test_a_command_that_does_not_exist(lab: Cluster):
+    """127, as in a shell, and nothing on stdout."""
+    done = lab.run(["no-such-command"])
+    assert (done.returncode, done.stdout) == (127, b"")
+
+
+def test_signals_reach_the_command(lab: Cluster):
+    """INT to `lab run` is INT to the command, whose exit code it ends with."""
+    script = "trap 'echo int; exit 5' INT; echo started; while :; do sleep 0.1; done"
+    command = [*DGRID, "lab", "run", "--name", lab.name, "--", "bash", "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as running:
+        assert running.stdout
+        assert running.stdout.readline() == b"started\n"
+        running.send_signal(signal.SIGINT)
+        assert running.stdout.read() == b"int\n"
+    assert running.returncode == 5
+
+
+def test_who_and_where_must_exist(lab: Cluster):
+    """Unknown users, hosts and labs are refused with those there are."""
+    assert b"it has front, node1, node2, node3, node4" in lab.run(["true"], host="node9").stderr
+    assert b"has no user 'mallory'; it has " in lab.run(["true"], user="mallory").stderr
+    done = dgrid("lab", "run", "--name", "nowhere", "--", "true")
+    assert done.returncode == 125
+    assert "there is no lab nowhere; there are: " in done.stderr
+    assert lab.name in done.stderr
+
+
+def test_a_name_is_given_once(lab: Cluster):
+    """A second lab of the same name is refused, and the first goes on."""
+    done = dgrid("lab", "up", "--name", lab.name)
+    assert done.returncode == 125
+    assert f"there is a lab {lab.name} already" in done.stderr
+    assert lab.text(["hostname"]) == "front"
+
+
+def test_down_leaves_nothing():
+    """No container, network or volume stays, though containers ran inside; a second down says there is no lab."""
+    name = f"o{os.getpid()}"
+    before = objects_of_nobody_else(name)
+    with another_lab("--nodes", "1", "--batch", "none") as lab:
+        assert lab.text(["ssh", "node1", "docker network create inner > /dev/null; docker volume create own"]) == "own"
+        assert objects_of_nobody_else(name) > before
+        groups = _cgroups(name)
+    assert objects_of_nobody_else(name) == before
+    assert not [group for group in groups if Path(group).exists()]
+    again = dgrid("lab", "down", "--name", name)
+    assert again.returncode == 125
+    assert f"there is no lab {name}" in again.stderr
+
+
+def _cgroups(name: str) -> list[str]:
+    hosts = machine_engine().containers.list(filters={"label": f"{LABEL}={name}"})
+    kinds = ("pids/", "memory/", "unified/", "")
+    return [f"/sys/fs/cgroup/{kind}docker/{host.id}" for kind in kinds for host in hosts]
+
+
+def test_a_lab_that_does_not_start_leaves_nothing():
+    """Hosts that are not ready in time are named with their log, and everything is removed."""
+    name = f"o{os.getpid()}"
+    before = objects_of_nobody_else(name)
+    done = dgrid("lab", "up", "--name", name, "--nodes", "2", "--timeout", "0")
+    assert done.returncode == 125
+    assert f"lab {name} did not start within 0 s" in done.stderr
+    assert "node2: " in done.stderr
+    assert "its log ends with:" in done.stderr
+    assert objects_of_nobody_else(name) == before
+
+
+def test_an_interrupted_start_leaves_nothing():
+    """Ctrl-C while the hosts are awaited ends with 130 and removes them."""
+    name = f"o{os.getpid()}"
+    before = objects_of_nobody_else(name)
+    command = [*DGRID, "lab", "up", "--name", name, "--nodes", "2"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as starting:
+        assert starting.stderr
+        while "waiting" not in starting.stderr.readline():
+            pass
+        starting.send_signal(signal.SIGINT)
+        said = starting.stderr.read()
+    assert starting.returncode == 130, said
+    assert objects_of_nobody_else(name) == before
+
+
+def test_containers_reach_each_other_over_a_swarm(test_image: str):
+    """With --swarm an overlay network spans the nodes, names and all."""
+    server = 'python3 -c \'import socket; s = socket.create_server(("", 7000)); s.accept()[0].send(b"from node1")\''
+    client = "python3 -c 'import socket; print(socket.create_connection((\"server\", 7000), 20).recv(99).decode())'"
+    with another_lab("--nodes", "2", "--batch", "none", "--swarm") as lab:
+        lab.load(test_image)
+        lab.text("docker network create --driver overlay --attachable over", host="node1")
+        lab.text(["docker", "run", "-d", "--name", "server", "--network", "over", test_image, "sh", "-c", server],
+                 host="node1")  # fmt: skip
+        wait = f"for i in $(seq 50); do {client} 2> /dev/null && break; sleep 0.2; done"
+        argv = ["docker", "run", "--rm", "--network", "over", test_image, "sh", "-c", wait]
+        assert lab.text(argv, host="node2") == "from node1"
+
+
+def test_a_lab_without_docker(test_image: str):
+    """--engine podman: no dockerd on the nodes, and images go to the user's own storage."""
+    with another_lab("--nodes", "1", "--engine", "podman") as lab:
+        lab.load(test_image)
+        assert lab.text(["ssh", "node1", f"podman run --rm {test_image} echo hello"]) == "hello"
+        assert lab.run(["ls", "/run/docker.sock"], host="node1").returncode != 0
+        rows = json.loads(dgrid("lab", "status", "--name", lab.name, "--json").stdout)
+        assert rows[1]["engine"].startswith("podman ")
