@@ -28,9 +28,7 @@ HOST_KEY_TYPES = ("ed25519", "ecdsa")
 
 def make_key(path: Path, kind: str = "ed25519", passphrase: str = "") -> Path:
     """A new key pair: ``path`` and ``path.pub``."""
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "test of dgrid", "-f", path], check=True
-    )
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "test of dgrid", "-f", path], check=True)
     return path
 
 
