@@ -6,15 +6,21 @@ These go over connections of their own, without a timeout; control calls have th
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from dgrid.errors import EngineError
+from dgrid.errors import EngineError, EngineNotFound
 from dgrid.nodes.link import Stream
 
 _CHUNK = 1 << 18
 _HEADER = 8
 _STDERR = 2
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
+_LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:\s*chunked", re.IGNORECASE)
+_CHUNK_SIZE = re.compile(rb"[0-9a-f]{1,8}", re.IGNORECASE)
 
 
 class AttachStream:
@@ -82,13 +88,17 @@ class EventStream:
         self._body = _Body(stream, _ask(node, stream, f"GET {path} HTTP/1.1"))
 
     def ends(self) -> Iterator[ContainerEnd]:
-        """Blocks for the next one; ends when the stream does."""
+        """Blocks for the next one; ends when the stream does, or when what it says makes no sense."""
         received = b""
         for piece in self._body.pieces():
             *lines, received = (received + piece).split(b"\n")
             for line in lines:
                 if line.strip():
-                    yield ContainerEnd(json.loads(line)["Actor"]["ID"])
+                    try:
+                        end = ContainerEnd(json.loads(line)["Actor"]["ID"])
+                    except (ValueError, KeyError, TypeError):
+                        return
+                    yield end
 
     def close(self) -> None:
         """Cut the stream; a reader in another thread ends."""
@@ -122,8 +132,28 @@ class _Answer:
 
 
 def _ask(node: str, stream: Stream, request: str) -> _Answer:
-    """Send a request and read the answer's header; ``rest`` is what came after it. Raises EngineError."""
-    stream.sendall(f"{request}\r\nHost: engine\r\n\r\n".encode())
+    """Send a request and read the answer's header; ``rest`` is what came after it.
+
+    Raises EngineError, or what the stream raises; the stream is closed then.
+    """
+    try:
+        stream.sendall(f"{request}\r\nHost: engine\r\n\r\n".encode())
+        header, rest = _read_header(node, stream)
+        found = _STATUS.match(header)
+        if found is None:
+            raise EngineError(node, "what listens there does not speak HTTP; is it a container engine's socket?")
+        status, answer = int(found[1]), _Answer(_CHUNKED.search(header) is not None, rest)
+        if status not in (101, 200):
+            kind = EngineNotFound if status == 404 else EngineError
+            raise kind(node, f"the engine refuses: {_message(_whole_body(stream, header, answer))}", status)
+    except BaseException:
+        stream.close()
+        raise
+    stream.settimeout(None)
+    return answer
+
+
+def _read_header(node: str, stream: Stream) -> tuple[bytes, bytes]:
     received = b""
     while b"\r\n\r\n" not in received:
         data = stream.recv(4096)
@@ -131,11 +161,17 @@ def _ask(node: str, stream: Stream, request: str) -> _Answer:
             raise EngineError(node, "the engine ended the connection instead of answering")
         received += data
     header, _, rest = received.partition(b"\r\n\r\n")
-    status = int(header.split(None, 2)[1])
-    if status not in (101, 200):
-        raise EngineError(node, f"the engine refuses: {_message(rest)}", status)
-    stream.settimeout(None)
-    return _Answer(b"transfer-encoding: chunked" in header.lower(), rest)
+    return header, rest
+
+
+def _whole_body(stream: Stream, header: bytes, answer: _Answer) -> bytes:
+    if answer.chunked:
+        return b"".join(_Body(stream, answer).pieces())
+    length = _LENGTH.search(header)
+    wanted, body = int(length[1]) if length else sys.maxsize, answer.rest
+    while len(body) < wanted and (data := stream.recv(4096)):
+        body += data
+    return body
 
 
 class _Body:
@@ -171,7 +207,8 @@ class _Body:
                 return 0
             self._buffer = self._buffer.removeprefix(b"\r\n")
         line, _, self._buffer = self._buffer.partition(b"\n")
-        return int(line.partition(b";")[0], 16)
+        size = _CHUNK_SIZE.match(line)
+        return int(size[0], 16) if size else 0
 
     def _more(self) -> bool:
         data = self._receive()
