@@ -13,7 +13,7 @@ import click
 from dgrid.errors import LabError, Stopped, UsageError
 from dgrid.lab.execute import Command, user_environment
 from dgrid.lab.find import Lab, find_lab, lab_names
-from dgrid.lab.machine import DEFAULT_ENGINE, Machine, machine_at
+from dgrid.lab.machine import DEFAULT_ENGINE, Machine, failures_told, machine_at
 from dgrid.lab.shape import FRONT, Batch, NodeEngine, Shape, check_name, lab_users
 
 _DEFAULT_NAME = "lab"
@@ -25,7 +25,15 @@ _name = click.option(
 )
 
 
-@click.group()
+class _LabGroup(click.Group):
+    """No call to this machine's engine ends in a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with failures_told():
+            return super().invoke(ctx)
+
+
+@click.group(cls=_LabGroup)
 def lab() -> None:
     """A cluster of containers on this machine: batch system, nodes, users; to try dgrid in.
 

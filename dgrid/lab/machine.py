@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,6 +48,19 @@ def machine_at(base_url: str) -> Machine:
         return Machine(base_url, client.api_version, int(client.info().get("CgroupVersion") or 1))
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
         raise LabError(f"the container engine at {base_url} does not answer ({error}); {_INSTALL}") from error
+
+
+@contextmanager
+def failures_told() -> Iterator[None]:
+    """What the engine refuses or breaks off within it becomes a LabError with the engine's own words."""
+    try:
+        yield
+    except OSError as error:  # what requests raises is one, and so is the SDK's APIError
+        import requests.exceptions
+
+        if not isinstance(error, requests.exceptions.RequestException):
+            raise
+        raise LabError(f"this machine's engine failed: {getattr(error, 'explanation', None) or error}") from error
 
 
 def _client(base_url: str, version: str, timeout_s: float) -> APIClient:

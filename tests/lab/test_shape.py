@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import socket
+import socketserver
+import threading
 from pathlib import Path
 
 import pytest
@@ -93,6 +96,33 @@ def test_an_engine_one_may_not_use(tmp_path: Path):
         server.listen()
         path.chmod(0)
         assert "add you to the group docker" in _refusal(f"unix://{path}")
+
+
+def test_an_engine_that_fails(tmp_path: Path):
+    """What the engine answers is told in its own words, without a traceback."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.path.endswith(("/version", "/info"))
+            body = b'{"ApiVersion": "1.41", "CgroupVersion": "1"}' if known else b'{"message": "disk is full"}'
+            self.send_response(200 if known else 500)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+        def address_string(self) -> str:
+            return ""
+
+    path = tmp_path / "engine.sock"
+    with socketserver.ThreadingUnixStreamServer(str(path), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = dgrid("lab", "list", DOCKER_HOST=f"unix://{path}")
+        server.shutdown()
+    assert (done.returncode, done.stderr) == (125, "dgrid: this machine's engine failed: disk is full\n")
 
 
 def _refusal(base_url: str) -> str:
