@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
+import sys
 import time
+from pathlib import Path
 
 import click
 
@@ -59,8 +61,11 @@ class StderrNarrator:
 
 def say(text: str, end: str = "\n") -> None:
     """Write to stderr if anybody is there: a terminal that has gone must not keep a run from cleaning up."""
-    with contextlib.suppress(OSError):
+    try:
         click.echo(text + end, err=True, nl=False)
+    except OSError:
+        # What is still in the buffer would fail again at exit, and change the exit code.
+        sys.stderr = Path(os.devnull).open("w")
 
 
 def _visible(line: str) -> str:
