@@ -65,7 +65,7 @@ def say(text: str, end: str = "\n") -> None:
         click.echo(text + end, err=True, nl=False)
     except OSError:
         # What is still in the buffer would fail again at exit, and change the exit code.
-        sys.stderr = Path(os.devnull).open("w")
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  # it is to stay open
 
 
 def _visible(line: str) -> str:
