@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
@@ -32,22 +33,21 @@ def fan_out(
     Raises Stopped as soon as a signal is noted in ``stop``; work under way then goes on unheeded in its threads
     (every call has its deadline), and none is begun. Errors other than NodeError are bugs and raised at once.
     """
+    if stop is not None:
+        stop.check()
     waiting: SimpleQueue[int] = SimpleQueue()
     done: SimpleQueue[tuple[int, Outcome[_Item, _Value]] | None] = SimpleQueue()
     for index in range(len(items)):
         waiting.put(index)
-    for _ in range(min(parallel, len(items))):
+    for _ in range(min(max(parallel, 1), len(items))):
         # Daemons, since a thread stuck in a call must not keep the process alive.
         threading.Thread(target=_work_off, args=(waiting, done, items, work), daemon=True).start()
     outcomes: dict[int, Outcome[_Item, _Value]] = {}
-    if stop is None:
-        _collect(done, outcomes, len(items), None)
-    else:
-        with stop.waking(done):
-            try:
-                _collect(done, outcomes, len(items), stop)
-            finally:
-                _drain(waiting)
+    try:
+        with nullcontext() if stop is None else stop.waking(done):
+            _collect(done, outcomes, len(items), stop)
+    finally:
+        _drain(waiting)
     return tuple(outcomes[index] for index in range(len(items)))
 
 
@@ -78,7 +78,7 @@ def _work_off(
         except Empty:
             return
         try:
-            outcome = Outcome[_Item, _Value](items[index], work(items[index]), None)
+            outcome: Outcome[_Item, _Value] = Outcome(items[index], work(items[index]), None)
         except Exception as error:  # noqa: BLE001  # whatever it is, it must reach the thread that waits for it
             outcome = Outcome(items[index], None, error)
         done.put((index, outcome))
@@ -99,6 +99,8 @@ def _collect(
         index, outcome = entry
         if outcome.error is not None and not isinstance(outcome.error, NodeError):
             raise outcome.error
+        if outcome.error is not None and stop is not None:
+            stop.check()  # the signal itself may have brought it about
         outcomes[index] = outcome
 
 
