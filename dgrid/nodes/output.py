@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -30,8 +31,12 @@ class LogDirectory:
             raise UsageError(f"--log-dir {directory}: you may not write there")
 
     def sink(self, instance: str) -> Sink:
-        """Where the output of ``instance`` goes."""
-        file = (self._directory / f"{instance}.log").open("wb", buffering=0)
+        """Where the output of ``instance`` goes. Raises UsageError."""
+        path = self._directory / f"{instance}.log"
+        try:
+            file = path.open("wb", buffering=0)
+        except OSError as error:
+            raise UsageError(f"--log-dir: {path} cannot be written ({error.strerror})") from error
         return lambda _is_stderr, data: write_all(file.fileno(), data)
 
 
@@ -70,6 +75,8 @@ class Pump(threading.Thread):
             failure = DgridError(f"cannot write to the log directory ({error.strerror})")
         except DgridError as error:
             failure = error
+        if failure is not None:
+            self._attached.close()  # a container whose output is attached to, but not read, stops
         self._at_end(failure)
 
 
@@ -83,9 +90,18 @@ class StdinPump(threading.Thread):
 
     def run(self) -> None:
         try:
-            while data := os.read(self._stdin, 1 << 16):
+            while data := _read(self._stdin):
                 self._attached.write(data)
         except (OSError, EOFError):
             pass  # the container reads no more, or our stdin was closed: either way there is no more to carry
         with contextlib.suppress(OSError, EOFError):
             self._attached.close_write()
+
+
+def _read(descriptor: int) -> bytes:
+    """The next bytes, empty at the end; also where the descriptor was made non-blocking by somebody."""
+    while True:
+        try:
+            return os.read(descriptor, 1 << 16)
+        except BlockingIOError:
+            select.select([descriptor], [], [])
