@@ -62,7 +62,8 @@ class DockerApi:
 
     def create_network(self, request: NetworkRequest) -> None:
         with self._creating(), our_errors(self.node, f"make the network {request.name}"):
-            checked(self._client.post(f"{BASE_URL}{self._path('/networks/create')}", json=network_body(request)))
+            url = f"{BASE_URL}{self._path('/networks/create')}"
+            checked(self._client.post(url, json=network_body(request), timeout=self._timeout_s))
 
     def create(self, request: CreateRequest) -> str:
         with self._creating(), our_errors(self.node, f"create {request.name}"):
@@ -215,11 +216,16 @@ def connect(link: Link, socket_path: str, timeout_s: float, has_catatonit: bool)
     probe = api_client(lambda limit_s: link.dial(socket_path, limit_s), "1.41", timeout_s)
     with our_errors(link.node, "ask the engine for its version"):
         # Without a version in the path: an engine answers that whatever versions it speaks.
-        version = checked(probe.get(f"{BASE_URL}/version")).json()
-        api = _agree(link.node, version)
-        info = checked(probe.get(f"{BASE_URL}/v{api[0]}.{api[1]}/info")).json()
-    probe.close()
-    return DockerApi(link, socket_path, api, _engine_info(version, info, has_catatonit), timeout_s)
+        try:
+            version = checked(probe.get(f"{BASE_URL}/version", timeout=timeout_s)).json()
+            api = _agree(link.node, version)
+            info = checked(probe.get(f"{BASE_URL}/v{api[0]}.{api[1]}/info", timeout=timeout_s)).json()
+            engine_info = _engine_info(version, info, has_catatonit)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise EngineError(link.node, f"what answers at {socket_path} is no container engine") from error
+        finally:
+            probe.close()
+    return DockerApi(link, socket_path, api, engine_info, timeout_s)
 
 
 def _agree(node: str, version: Mapping[str, Any]) -> tuple[int, int]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
+import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -75,7 +78,7 @@ def our_errors(node: str, action: str) -> Iterator[None]:
     """Within it, every error of the SDK and of what it is built on leaves as an EngineError that tells ``action``."""
     import requests
     import urllib3
-    from docker.errors import APIError, DockerException, NotFound
+    from docker.errors import APIError, DockerException, NotFound, StreamParseError
 
     try:
         yield
@@ -85,13 +88,32 @@ def our_errors(node: str, action: str) -> Iterator[None]:
         raise EngineError(node, f"cannot {action}: {_explanation(error)}", error.status_code) from error
     except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
         raise EngineTimeout(node, f"the engine did not answer in time; wanted to {action}") from error
-    except (requests.ConnectionError, urllib3.exceptions.HTTPError, OSError, EOFError) as error:
-        # A read timeout inside a body reaches us as a ConnectionError that says so.
-        if "timed out" in str(error).lower():
-            raise EngineTimeout(node, f"the engine did not answer in time; wanted to {action}") from error
-        raise EngineUnreachable(node, f"lost the engine; wanted to {action} ({_root(error)})") from error
-    except (DockerException, requests.RequestException) as error:
+    except (DockerException, StreamParseError, struct.error) as error:
         raise EngineError(node, f"cannot {action}: {error}") from error
+    except _broken_connections() as error:
+        raise _lost(node, action, error) from error
+    except requests.RequestException as error:
+        raise EngineError(node, f"cannot {action}: {error}") from error
+    except OSError as error:  # only now, as every RequestException is one, too
+        raise _lost(node, action, error) from error
+
+
+def _broken_connections() -> tuple[type[Exception], ...]:
+    import requests
+    import urllib3
+    from docker.utils.socket import SocketError
+
+    kinds = (requests.ConnectionError, urllib3.exceptions.HTTPError, http.client.HTTPException, SocketError, EOFError)
+    # Loading paramiko for its exception alone would cost a run on this machine 0.2 s.
+    paramiko = sys.modules.get("paramiko")
+    return (*kinds, paramiko.SSHException) if paramiko else kinds
+
+
+def _lost(node: str, action: str, error: Exception) -> EngineError:
+    # A read timeout inside a body reaches us as a ConnectionError that says so.
+    if "timed out" in str(error).lower():
+        return EngineTimeout(node, f"the engine did not answer in time; wanted to {action}")
+    return EngineUnreachable(node, f"lost the engine; wanted to {action} ({_root(error)})")
 
 
 def _explanation(error: Any) -> str:
