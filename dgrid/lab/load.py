@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 
 from dgrid.errors import LabError
 from dgrid.lab.execute import Command, Execution, Output, finish, start, user_environment
@@ -23,10 +22,16 @@ def load(machine: Machine, lab: Lab, images: tuple[str, ...]) -> None:
     does not have, and with the words of each engine that refused.
     """
     _check_images(machine, images)
+    for image in images:
+        _load(machine, lab, image)
+
+
+def _load(machine: Machine, lab: Lab, image: str) -> None:
     nodes = tuple(host for host in lab.hosts if host.host != FRONT)
     command = _command(lab)
     executions = in_parallel(lambda node: start(machine, node.container_id, command), nodes)
-    for chunk in _saved(machine, images):
+    # One read of the image for all nodes; the slowest node sets the pace.
+    for chunk in machine.client(_SAVE_TIMEOUT_S).get_image(image, chunk_size=_CHUNK):
         for execution in executions:
             _send(execution, chunk)
     for execution in executions:
@@ -36,7 +41,7 @@ def load(machine: Machine, lab: Lab, images: tuple[str, ...]) -> None:
         f"  {node.host}: {_words(done)}" for node, done in zip(nodes, outputs, strict=True) if done.returncode != 0
     ]
     if failures:
-        raise LabError("\n".join(["loading failed:", *failures]))
+        raise LabError("\n".join([f"loading {image} failed:", *failures]))
 
 
 def _check_images(machine: Machine, images: tuple[str, ...]) -> None:
@@ -48,13 +53,6 @@ def _check_images(machine: Machine, images: tuple[str, ...]) -> None:
             client.inspect_image(image)  # type: ignore[no-untyped-call]  # untyped in the stubs
         except docker.errors.ImageNotFound as error:
             raise LabError(f"this machine's engine has no image {image}; build or pull it here first") from error
-
-
-def _saved(machine: Machine, images: tuple[str, ...]) -> Iterator[bytes]:
-    """One read of the images for all nodes; the slowest node sets the pace."""
-    client = machine.client(_SAVE_TIMEOUT_S)
-    for image in images:
-        yield from client.get_image(image, chunk_size=_CHUNK)
 
 
 def _send(execution: Execution, chunk: bytes) -> None:
