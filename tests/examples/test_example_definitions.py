@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from by_hand import ROOT
+
 from dgrid.plan.parse import parse_definition
 
 EXAMPLES = sorted((ROOT / "examples").glob("pbs/*/*.json"))

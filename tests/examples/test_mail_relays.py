@@ -11,6 +11,7 @@ from pathlib import Path
 import bson
 import pytest
 from by_hand import MAIL_RELAYS, Hand, Images, Records
+from relay_tables import read_tables
 
 # As in the definition that users of the first dgrid began with.
 ENVIRONMENT = {
@@ -41,17 +42,6 @@ def start_others(hand: Hand, images: Images, script: Path = MAIL_RELAYS / "data_
     workers = [hand.run(f"worker-{index}", images.pyssh, options=script_mount) for index in (1, 2)]
     settings = tuple(part for setting in DATABASE for part in ("--env", setting))
     return {"workers": workers, "database": [hand.run("database", images.mongodb, options=settings)]}
-
-
-def read_tables(text: str) -> dict[tuple[str, str], int]:
-    """What the printed tables say: relays by user and day."""
-    found = {}
-    for month, table in re.findall(r"in (\d{4}-\d\d), counted by \S+\n(.*?)(?:\n\n|\Z)", text, re.S):
-        days, *rows = [line.split() for line in table.splitlines() if not line.startswith("  ")]
-        for user, *counts in rows:
-            pairs = zip(days[1:], counts, strict=True)
-            found |= {(user, f"{month}-{day}"): int(count) for day, count in pairs if count != "."}
-    return found
 
 
 def test_head_prints_the_right_counts(hand: Hand, images: Images, make_records: Records, tmp_path: Path) -> None:
