@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator
 
 import pytest
-from cluster import Cluster, dgrid, machine_engine
+from cluster import Cluster, dgrid
 
 from dgrid.lab.machine import DEFAULT_ENGINE, machine_at
-from dgrid.lab.node_image import ensure_base
+from dgrid.lab.node_image import BASE, ensure_base
 
 _NODES = 4
-TEST_IMAGE = "dgrid-test:1"
-_DOCKERFILE = b"""FROM debian:trixie-slim
-RUN apt-get update && apt-get install -y --no-install-recommends python3-minimal procps iproute2 \\
- && rm -rf /var/lib/apt/lists/*
-"""
 
 
 @pytest.fixture(scope="session")
@@ -41,10 +35,9 @@ def lab() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def test_image() -> str:
-    """A small image with python3, ps and ip, on this machine's engine; it stays for the next time."""
+    """An image to run in the lab: the base image, which has bash and perl, and needs no registry."""
     ensure_base(machine_at(os.environ.get("DOCKER_HOST") or DEFAULT_ENGINE), print)
-    machine_engine().images.build(fileobj=io.BytesIO(_DOCKERFILE), tag=TEST_IMAGE, network_mode="host", rm=True)
-    return TEST_IMAGE
+    return BASE
 
 
 @pytest.fixture(scope="session")
