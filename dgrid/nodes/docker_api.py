@@ -5,6 +5,7 @@ Podman answers 500 where Docker answers 400, 404 or 409, so outcomes are decided
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import tarfile
@@ -145,6 +146,10 @@ class DockerApi:
         return tuple(container["Id"] for container in found)
 
     def remove(self, container_id: str) -> None:
+        if self.info.kind is EngineKind.PODMAN:
+            # Its forced removal asks first, and gives the container ten seconds to end.
+            with contextlib.suppress(EngineError):
+                self.kill(container_id, "SIGKILL")
         try:
             with our_errors(self.node, "remove the container"):
                 self._client.remove_container(container_id, force=True, v=True)
@@ -276,4 +281,6 @@ def _archive(request: CreateRequest) -> bytes:
             else:
                 entry.size = len(file.content)
             tar.addfile(entry, io.BytesIO(file.content or b""))
-    return buffer.getvalue()
+        end = buffer.tell() + 2 * tarfile.BLOCKSIZE
+    # No padding after the two blocks that end it: Podman reads no further, and may fail to pass the rest on.
+    return buffer.getvalue()[:end]

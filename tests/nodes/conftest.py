@@ -3,8 +3,11 @@
 import os
 
 import pytest
+from benches import Bench, docker_bench, podman_bench, podman_node
 from loopback import openssh, ssh_client, sshd
 from unix_servers import digest, echo, unix_server
+
+from dgrid.nodes.link_local import LocalLink
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +69,36 @@ def digest_socket(tmp_path):
     """A unix socket that answers with a sha256 once it was sent everything."""
     with unix_server(tmp_path / "digest", digest) as path:
         yield str(path)
+
+
+@pytest.fixture(scope="session")
+def podman_link(tmp_path_factory):
+    """A link to a node with rootless Podman."""
+    with podman_node(tmp_path_factory.mktemp("podman")) as link:
+        yield link
+
+
+@pytest.fixture(scope="session", params=["docker", "docker by paramiko", "docker by openssh", "podman"])
+def whole_bench(request, shared_sshd, tmp_path_factory):
+    """Each kind of engine and of link, for all tests; ENGINES leaves out links by which Docker is reached."""
+    if request.param == "podman":
+        bench = podman_bench(request.getfixturevalue("podman_link"))
+    elif request.param == "docker by openssh":
+        with pytest.MonkeyPatch.context() as patch:
+            path = ssh_client(tmp_path_factory.mktemp("client"), shared_sshd.config())
+            patch.setenv("PATH", f"{path}:{os.environ['PATH']}")
+            with docker_bench(openssh()) as made:
+                yield made
+        return
+    else:
+        bench = docker_bench(LocalLink("node1") if request.param == "docker" else shared_sshd.paramiko())
+    with bench as made:
+        yield made
+
+
+@pytest.fixture
+def bench(whole_bench):
+    """An engine with a label for this test alone; at the end, what carries it is removed."""
+    own = Bench(whole_bench.engine, whole_bench.uid)
+    yield own
+    own.clean()
