@@ -32,16 +32,16 @@ _NO_DETACH = "ctrl-@,ctrl-@,ctrl-],ctrl-@,ctrl-@"
 
 
 class DockerApi:
-    """The engine behind ``socket_path`` on the link's node; made by ``connect``."""
+    """The engine behind ``socket_path`` on the link's node, which speaks ``api_version``; made by ``connect``."""
 
     def __init__(self, link: Link, socket_path: str, api: tuple[int, int], info: EngineInfo, timeout_s: float) -> None:
         self.node = link.node
         self.info = info
         self._link = link
-        self._socket_path = socket_path
-        self._version = f"{api[0]}.{api[1]}"
+        self.socket_path = socket_path
+        self.api_version = f"{api[0]}.{api[1]}"
         self._timeout_s = timeout_s
-        self._client: Any = api_client(lambda limit_s: link.dial(socket_path, limit_s), self._version, timeout_s)
+        self._client: Any = api_client(lambda limit_s: link.dial(socket_path, limit_s), self.api_version, timeout_s)
         self._answered = threading.Condition()
         self._outstanding = 0
         self._closed_for_creates = False
@@ -55,7 +55,7 @@ class DockerApi:
         return ImageFacts(found["Id"].removeprefix("sha256:"), found.get("Architecture", ""))
 
     def pull(self, reference: str, timeout_s: float) -> None:
-        client: Any = api_client(lambda limit_s: self._link.dial(self._socket_path, limit_s), self._version, timeout_s)
+        client: Any = api_client(lambda limit_s: self._link.dial(self.socket_path, limit_s), self.api_version, timeout_s)
         with our_errors(self.node, f"pull the image {reference}"):
             for line in client.pull(reference, stream=True, decode=True):
                 if "error" in line:
@@ -187,10 +187,10 @@ class DockerApi:
         return True
 
     def _dial(self) -> Any:
-        return self._link.dial(self._socket_path, self._timeout_s)
+        return self._link.dial(self.socket_path, self._timeout_s)
 
     def _path(self, path: str) -> str:
-        return f"/v{self._version}{path}"
+        return f"/v{self.api_version}{path}"
 
 
 class _Outstanding:
