@@ -79,7 +79,8 @@ def _instance_json(one: Instance, show_values: bool) -> dict[str, Any]:
         "create": one.request.name,
         "body": body,
         "files": [
-            {"path": file.path, "mode": f"{file.mode:04o}", "text": _text(file.content)} for file in one.request.files
+            {"path": file.path, "mode": f"{file.mode:04o}", "text": HIDDEN if file.secret else _text(file.content)}
+            for file in one.request.files
         ],
     }
 
@@ -124,8 +125,8 @@ def _summary(plan: Plan) -> str:
 
 def _hostfile(plan: Plan) -> list[str]:
     """Where the hostfile is, and what stands in it: the same in every container."""
-    paths = dict.fromkeys(file.path for one in plan.instances for file in one.request.files if file.content is not None)
-    content = next(file.content for file in plan.head.request.files if file.content is not None)
+    paths = dict.fromkeys(one.hostfile for one in plan.instances)
+    content = next(file.content for file in plan.head.request.files if file.path == plan.head.hostfile)
     lines = (_text(content) or "").splitlines() or ["(no container has host_to_list)"]
     return [f"hostfile {' or '.join(paths)}:", *(f"  {line}" for line in lines)]
 

@@ -12,6 +12,7 @@ from dgrid.nodes.cluster import Cluster, open_cluster
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.output import LogDirectory
 from dgrid.nodes.pull import PullPolicy, images_on_all
+from dgrid.nodes.run_keys import make_run_keys
 from dgrid.nodes.signals import StopSignals
 from dgrid.nodes.start import ContainerIds, create_all, make_networks, start_workers
 from dgrid.nodes.supervise import Supervisor
@@ -22,6 +23,7 @@ from dgrid.plan.definition import Definition
 from dgrid.plan.facts import NodeFacts
 from dgrid.plan.naming import LABEL_SESSION
 from dgrid.plan.plan import Plan, make_plan
+from dgrid.plan.ssh import UNMADE, RunKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,12 @@ def run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) -
     Raises a DgridError with the exit code the process is to end with.
     """
     logs = LogDirectory(order.log_dir) if order.log_dir else None
-    draft = _plan(order, {})
+    draft = _plan(order, {}, UNMADE)
     for warning in draft.warnings:
         narrator.note(warning)
     narrator.phase(f"checking {_count(len(draft.nodes), 'node')}")
     with open_cluster(draft, order.submitter.uid, order.settings, stop) as cluster:
-        plan = _plan(order, cluster.facts())
+        plan = _plan(order, cluster.facts(), make_run_keys(order.session))
         narrator.phase(f"images on {_count(len(plan.nodes), 'node')}")
         images_on_all(plan, cluster, order.pull, order.allow_different_images, stop)
         ids: dict[str, str] = {}
@@ -67,8 +69,10 @@ def run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) -
             return supervisor.run_head()
 
 
-def _plan(order: Order, facts: Mapping[str, NodeFacts]) -> Plan:
-    return make_plan(order.definition, order.allocation, order.submitter, order.session, facts, order.oversubscribe)
+def _plan(order: Order, facts: Mapping[str, NodeFacts], keys: RunKeys) -> Plan:
+    return make_plan(
+        order.definition, order.allocation, order.submitter, order.session, facts, order.oversubscribe, keys
+    )
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import grp
 import os
 import pwd
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +71,14 @@ def find_submitter() -> Submitter:
         raise UsageError(
             f"this machine knows no user with uid {uid} — ask the administrators whether the user directory answers"
         ) from None
-    return Submitter(entry.pw_name, uid, os.getgid(), tuple(os.getgroups()), entry.pw_dir)
+    gid, groups = os.getgid(), tuple(os.getgroups())
+    return Submitter(entry.pw_name, uid, gid, groups, entry.pw_dir, tuple(_group_names((gid, *groups))))
+
+
+def _group_names(gids: Iterable[int]) -> Iterator[tuple[int, str]]:
+    for gid in dict.fromkeys(gids):
+        with contextlib.suppress(KeyError):  # a group without a name is one all the same
+            yield gid, grp.getgrgid(gid).gr_name
 
 
 def _node_file_of(job: BatchJob | None) -> str:

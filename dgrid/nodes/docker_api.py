@@ -11,7 +11,7 @@ import json
 import tarfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,7 +22,7 @@ from dgrid.nodes.engine_http import BASE_URL, api_client, checked, our_errors
 from dgrid.nodes.link import Link
 from dgrid.plan.docker_json import create_body, network_body
 from dgrid.plan.facts import EngineKind
-from dgrid.plan.request import CreateRequest, NetworkRequest
+from dgrid.plan.request import CreateRequest, FileToPlace, NetworkRequest
 
 _POLL_S = 0.05
 # 1.41 is Docker 20.10's and Podman 4's; Docker 29 dropped what is older than 1.44.
@@ -69,9 +69,21 @@ class DockerApi:
     def create(self, request: CreateRequest) -> str:
         with self._creating(), our_errors(self.node, f"create {request.name}"):
             container_id = str(self._client.create_container_from_config(create_body(request), request.name)["Id"])
-        with self._creating(), our_errors(self.node, f"put the hostfile into {request.name}"):
-            self._client.put_archive(container_id, "/", _archive(request))
         return container_id
+
+    def read_file(self, container_id: str, path: str) -> bytes | None:
+        try:
+            with our_errors(self.node, f"read {path} of the image"):
+                pieces, _ = self._client.get_archive(container_id, path)
+                with tarfile.open(fileobj=io.BytesIO(b"".join(pieces))) as tar:
+                    content = tar.extractfile(tar.getmembers()[0])
+                    return None if content is None else content.read()
+        except EngineNotFound:
+            return None
+
+    def place(self, container_id: str, files: Iterable[FileToPlace], user: str) -> None:
+        with self._creating(), our_errors(self.node, "put dgrid's files into the container"):
+            self._client.put_archive(container_id, "/", _archive(files, user))
 
     def start(self, container_id: str) -> None:
         with self._creating(), our_errors(self.node, "start the container"):
@@ -269,13 +281,14 @@ def _label_list(labels: Mapping[str, str]) -> list[str]:
     return [f"{key}={value}" for key, value in labels.items()]
 
 
-def _archive(request: CreateRequest) -> bytes:
-    uid, gid = (int(part) for part in request.user.split(":"))
+def _archive(files: Iterable[FileToPlace], user: str) -> bytes:
+    uid, gid = (int(part) for part in user.split(":"))
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for file in request.files:
+        for file in files:
             entry = tarfile.TarInfo(file.path.lstrip("/"))
-            entry.uid, entry.gid, entry.mode = uid, gid, file.mode
+            entry.mode = file.mode
+            entry.uid, entry.gid = (0, 0) if file.by_root else (uid, gid)
             if file.content is None:
                 entry.type = tarfile.DIRTYPE
             else:

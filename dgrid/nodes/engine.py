@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from dgrid.nodes.container_stream import AttachStream, EventStream, LogStream
 from dgrid.plan.facts import EngineKind
-from dgrid.plan.request import CreateRequest, NetworkRequest
+from dgrid.plan.request import CreateRequest, FileToPlace, NetworkRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,13 @@ class Engine(Protocol):
         """Make a network; it exists when this returns."""
 
     def create(self, request: CreateRequest) -> str:
-        """Create a container with its files in place, not started; returns its id."""
+        """Create a container, without its files, and not started; returns its id."""
+
+    def read_file(self, container_id: str, path: str) -> bytes | None:
+        """A file of a created container; None if there is none. Only for small ones."""
+
+    def place(self, container_id: str, files: Iterable[FileToPlace], user: str) -> None:
+        """Put files into a created container, for ``user`` ("uid:gid") as far as they are not root's."""
 
     def start(self, container_id: str) -> None:
         """Start a container. Starting a running one is no error."""

@@ -10,19 +10,19 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from dgrid.errors import EngineUnreachable, HostKeyError, LinkDropped, LinkError, LoginError
-from dgrid.nodes.known_hosts import KnownHosts, TrustedKey
+from dgrid.errors import EngineUnreachable, LinkDropped, LinkError
+from dgrid.nodes.known_hosts import KnownHosts
 from dgrid.nodes.link import CommandResult, Stream
 from dgrid.nodes.ssh_keys import PrivateKeys
+from dgrid.nodes.ssh_login import check_host_key, log_in
 from dgrid.nodes.ssh_settings import SshSettings
+from dgrid.nodes.ssh_transport import UnixSockets, new_transport
 
 if TYPE_CHECKING:
-    from paramiko import Channel, Message, PKey, Transport
+    from paramiko import Channel, Transport
 
-_STREAMLOCAL = "direct-streamlocal@openssh.com"
 _SESSIONS = 6  # at a time: sshd allows 10 (MaxSessions in sshd_config(5)), and residents have theirs
 # A node that has lost its power says nothing: after about 20 s without an answer the connection is lost. tcp(7)
 _KEEPALIVE = (
@@ -115,7 +115,7 @@ class ParamikoLink:
         from paramiko import ChannelException, SSHException
 
         try:
-            channel = cast("_Transport", self._transport).open_unix_socket(socket_path, timeout_s)
+            channel = cast("UnixSockets", self._transport).open_unix_socket(socket_path, timeout_s)
         except ChannelException as error:
             raise EngineUnreachable(self.node, _refusal(socket_path, error.code, error.text)) from error
         except (SSHException, EOFError, OSError) as error:
@@ -157,11 +157,11 @@ def connect(
     for option in _KEEPALIVE:
         sock.setsockopt(*option)
     began = time.monotonic()
-    transport = _new_transport(sock, trusted, timeout_s)
+    transport = new_transport(sock, trusted, timeout_s)
     try:
         transport.start_client(timeout=timeout_s)
-        _check_host_key(node, settings, trusted, transport.get_remote_server_key())
-        _log_in(node, settings, keys, transport)
+        check_host_key(node, settings, trusted, transport.get_remote_server_key())
+        log_in(node, settings, keys, transport)
     except (SSHException, EOFError, OSError) as error:
         transport.close()
         if time.monotonic() - began >= timeout_s:
@@ -172,66 +172,6 @@ def connect(
         transport.close()
         raise
     return ParamikoLink(node, transport)
-
-
-def _log_in(node: str, settings: SshSettings, keys: PrivateKeys, transport: Transport) -> None:
-    from paramiko import AuthenticationException, BadAuthenticationType
-
-    accepts = "publickey"
-    tried = 0
-    for key in _candidates(settings, keys):
-        tried += 1
-        try:
-            if not transport.auth_publickey(settings.user, key):
-                return
-        except BadAuthenticationType as error:
-            accepts = ", ".join(error.allowed_types)
-            break
-        except AuthenticationException:
-            if not transport.is_active():
-                break
-    raise LoginError(node, _login_refused(settings, keys, tried, accepts))
-
-
-def _candidates(settings: SshSettings, keys: PrivateKeys) -> Iterable[PKey]:
-    for path in settings.identity_files:
-        key = keys.from_file(path)
-        if key is not None:
-            yield key
-    if settings.use_agent:
-        yield from keys.from_agent()
-
-
-def _login_refused(settings: SshSettings, keys: PrivateKeys, tried: int, accepts: str) -> str:
-    text = f"ssh accepts none of the {tried} keys of {settings.user}" if tried else "there is no ssh key to log in with"
-    for path, why in tuple(keys.unusable.items()):
-        text += f"; {path} was left out: {why}"
-    if "publickey" not in accepts:
-        return f"{text}; the node accepts only {accepts}. If plain ssh works, use --link openssh"
-    remedy = "ssh-copy-id" if tried else "ssh-keygen -t ed25519 and ssh-copy-id"
-    return f"{text}; see that `ssh -o BatchMode=yes {settings.host} true` works ({remedy} help), or use --link openssh"
-
-
-def _check_host_key(node: str, settings: SshSettings, trusted: tuple[TrustedKey, ...], key: PKey) -> None:
-    name = settings.known_as
-    same = [t for t in trusted if t.key_base64 == key.get_base64() and t.marker != "@cert-authority"]
-    if any(t.marker == "@revoked" for t in same):
-        raise HostKeyError(node, f"its ssh host key is marked as revoked for {name}; ask your administrator")
-    if same:
-        return
-    port = f" -p {settings.port}" if settings.port != 22 else ""
-    if any(t.key_type == key.get_name() and not t.marker for t in trusted):
-        raise HostKeyError(
-            node,
-            f"its ssh host key is not the one known for {name} (it may have been reinstalled, or somebody listens in); "
-            f"ask your administrator, then: ssh-keygen -R '{name}'",
-        )
-    if not settings.accept_unknown:
-        raise HostKeyError(
-            node,
-            f"its ssh host key ({key.get_name()}) is unknown; if you trust this network: "
-            f"ssh-keyscan{port} {settings.host} >> ~/.ssh/known_hosts",
-        )
 
 
 def _refusal(socket_path: str, code: int, text: str) -> str:
@@ -250,55 +190,3 @@ def _read_all(channel: Channel, deadline: float) -> str:
         parts.append(data)
         channel.settimeout(max(0.001, deadline - time.monotonic()))
     return b"".join(parts).decode(errors="replace")
-
-
-def _new_transport(sock: socket.socket, trusted: tuple[TrustedKey, ...], timeout_s: float) -> Transport:
-    transport: Transport = _transport_class()(sock)
-    transport.banner_timeout = timeout_s
-    transport.auth_timeout = timeout_s
-    # Ask first for the kinds of host key that are known, as ssh does, so that one of these is compared.
-    known = {key_type for t in trusted for key_type in _algorithms(t.key_type)}
-    options = transport.get_security_options()
-    options.key_types = sorted(options.key_types, key=lambda name: name not in known)
-    return transport
-
-
-def _algorithms(key_type: str) -> tuple[str, ...]:
-    return ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa") if key_type == "ssh-rsa" else (key_type,)
-
-
-class _Transport:  # what _transport_class returns, for the type checker
-    def open_unix_socket(self, socket_path: str, timeout_s: float) -> Channel:
-        raise NotImplementedError
-
-
-def _transport_class() -> Any:
-    """paramiko's Transport with channels to unix sockets, for which it has no call of its own.
-
-    The message that opens such a channel ends in the path and two unused fields; the bytes before these are what
-    paramiko writes for every kind of channel.
-    """
-    from paramiko import Transport
-
-    class UnixSocketTransport(Transport):
-        def __init__(self, sock: socket.socket) -> None:
-            super().__init__(sock)
-            self._opening = threading.local()
-
-        def open_unix_socket(self, socket_path: str, timeout_s: float) -> Channel:
-            self._opening.path = socket_path
-            try:
-                return self.open_channel(_STREAMLOCAL, timeout=timeout_s)
-            finally:
-                self._opening.path = None
-
-        def _send_user_message(self, data: Message) -> None:
-            path = getattr(self._opening, "path", None)
-            if path is not None:
-                data.add_string(path)
-                data.add_string("")
-                data.add_int(0)
-                self._opening.path = None
-            super()._send_user_message(data)  # type: ignore[misc]  # private to paramiko, hence not in its stubs
-
-    return UnixSocketTransport

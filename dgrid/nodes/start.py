@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dgrid.errors import EngineError, NodeError, StartError
+from dgrid.nodes.accounts import Accounts
 from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.fanout import fan_out, values_of
 from dgrid.nodes.ready import wait_ready
@@ -24,7 +25,10 @@ def make_networks(plan: Plan, cluster: Cluster) -> None:
 
 def create_all(plan: Plan, cluster: Cluster, stop: StopSignals) -> ContainerIds:
     """Create every container of the plan, on all nodes at once. Raises ManyNodesError with all that fail."""
-    ids = values_of(fan_out(plan.instances, lambda one: _create(one, cluster), cluster.settings.parallel, stop))
+    accounts = Accounts(plan.submitter)
+    ids = values_of(
+        fan_out(plan.instances, lambda one: _create(one, cluster, accounts), cluster.settings.parallel, stop)
+    )
     return {instance.name: container_id for instance, container_id in zip(plan.instances, ids, strict=True)}
 
 
@@ -49,9 +53,12 @@ def start(instance: Instance, container_id: str, cluster: Cluster) -> None:
         raise StartError(instance.node.name, f"cannot start {instance.name}: {_reason(error.what)}", code) from error
 
 
-def _create(instance: Instance, cluster: Cluster) -> str:
+def _create(instance: Instance, cluster: Cluster, accounts: Accounts) -> str:
+    engine, request = cluster.engine(instance.node), instance.request
     try:
-        return cluster.engine(instance.node).create(instance.request)
+        container_id = engine.create(request)
+        engine.place(container_id, (*request.files, *accounts.files(engine, container_id, request)), request.user)
+        return container_id
     except NodeError as error:
         raise StartError(instance.node.name, error.what) from error
 

@@ -63,13 +63,17 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """The user every container runs as, resolved once on the head. ``groups`` are supplementary gids."""
+    """The user every container runs as, resolved once on the head.
+
+    ``groups`` are supplementary gids; ``group_names`` are (gid, name) of all groups that have a name there.
+    """
 
     name: str
     uid: int
     gid: int
     groups: tuple[int, ...]
     home: str
+    group_names: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,11 @@ from dgrid.plan.variables import Pairs, own_environment, shared_environment
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What is the same for all requests of a run. ``host_entries`` is empty unless the network is the nodes' own."""
+    """What is the same for all requests of a run.
+
+    ``host_entries`` is empty unless the network is the nodes' own;
+    ``ssh`` unless the run makes keys.
+    """
 
     session: str
     allocation: Allocation
@@ -28,6 +32,7 @@ class Decided:
     network: Network
     host_entries: Pairs
     facts: Facts
+    ssh: tuple[FileToPlace, ...]
 
 
 def host_of(instance: Placed, network: Network) -> str:
@@ -66,7 +71,7 @@ def _share(container: Container, hosts: Mapping[str, str], hostfile: bytes, run:
     path = hostfile_path(container, run.hostfile_format)
     return _Shared(
         shared_environment(container, run.allocation, run.submitter, run.session, hosts, path),
-        files_to_place(container, run.hostfile_format, hostfile, run.submitter.home),
+        (*files_to_place(container, run.hostfile_format, hostfile, run.submitter.home), *run.ssh),
     )
 
 

@@ -8,6 +8,7 @@ from enum import Enum
 HOSTFILE_DIR = "/dgrid"
 """Where the hostfile goes in a container that does not say so."""
 
+SSH_PORT = 2222
 READY_TIMEOUT_S = 60.0
 """How long a container may take to be ready, if it does not say so."""
 
@@ -141,12 +142,16 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A whole docker definition; ``containers`` in file order, exactly one of them interactive."""
+    """A whole docker definition; ``containers`` in file order, exactly one of them interactive.
+
+    ``ssh_port`` is where the ssh servers in the containers are to listen; None: the run makes no keys.
+    """
 
     containers: tuple[Container, ...]
     hostfile_format: HostfileFormat = HostfileFormat.JSON
     network: NetworkMode = NetworkMode.AUTO
     name: str | None = None
+    ssh_port: int | None = SSH_PORT
 
     @property
     def head(self) -> Container:

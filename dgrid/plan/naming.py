@@ -21,6 +21,11 @@ def instance_name(container: Container, index: int) -> str:
     return f"{container.name}-{index}" if container.scaled else container.name
 
 
+def name_patterns(container: Container) -> tuple[str, ...]:
+    """Patterns, as ssh_config(5) has them, for the names of all instances: ``("worker", "worker-*")``."""
+    return (container.name, f"{container.name}-*") if container.scaled else (container.name,)
+
+
 def engine_name(name: str, session: str) -> str:
     """``worker-2-k3x9``: what the engine calls an instance. It ends in the session id, so two runs never collide."""
     return f"{name}-{session}"

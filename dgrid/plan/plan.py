@@ -11,12 +11,13 @@ from dgrid.plan.definition import Container, Definition, NetworkMode
 from dgrid.plan.facts import EngineKind, NodeFacts
 from dgrid.plan.files import check_hostfile, warn_of_hostfile
 from dgrid.plan.folding import fold
-from dgrid.plan.naming import check_names, labels, network_name
+from dgrid.plan.naming import check_names, labels, name_patterns, network_name
 from dgrid.plan.network import Facts, Network, check_ports, choose_network, host_entries
 from dgrid.plan.order import start_order
 from dgrid.plan.placement import Placed, place
 from dgrid.plan.reasons import Reasons
-from dgrid.plan.request import CreateRequest, NetworkRequest
+from dgrid.plan.request import CreateRequest, FileToPlace, NetworkRequest
+from dgrid.plan.ssh import UNMADE, RunKeys, ssh_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class Instance:
     host: str
     request: CreateRequest
 
+    @property
+    def hostfile(self) -> str:
+        """Where the hostfile is in the container, as $DGRID_HOSTFILE says."""
+        return dict(self.request.environment)["DGRID_HOSTFILE"]
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -45,6 +51,7 @@ class Plan:
     """
 
     session: str
+    submitter: Submitter
     allocation: Allocation
     instances: tuple[Instance, ...]
     network_mode: NetworkMode
@@ -71,11 +78,13 @@ def make_plan(
     session: str,
     facts: Facts,
     oversubscribe: bool = False,
+    keys: RunKeys = UNMADE,
 ) -> Plan:
     """Decide everything about a run; touches nothing.
 
     ``facts`` is by node name; a node that is not in it counts as not asked (a dry run), and has the defaults of
-    NodeFacts. ``oversubscribe`` lets nodes take more instances than slots. The same arguments give the same plan.
+    NodeFacts. ``keys`` are the run's own for ssh. ``oversubscribe`` lets nodes take more instances
+    than slots. The same arguments give the same plan.
     Raises PlanError with all reasons at once, as far as they can be told apart: first those of names, order and
     placement, then those of the network, the mounts and the engines.
     """
@@ -90,10 +99,12 @@ def make_plan(
     reasons.raise_all()
 
     network, entries = _connect(definition, placed, facts)
-    decided = Decided(session, allocation, submitter, definition.hostfile_format, network, entries, facts)
+    ssh = _ssh(definition, keys, submitter, placed, network)
+    decided = Decided(session, allocation, submitter, definition.hostfile_format, network, entries, facts, ssh)
     requests = create_requests(placed, decided)
     return Plan(
         session=session,
+        submitter=submitter,
         allocation=allocation,
         instances=tuple(
             Instance(one.container, one.index, one.name, one.node, host_of(one, network), request)
@@ -123,6 +134,16 @@ def _connect(
             entries = host_entries(placed, facts)
     reasons.raise_all()
     return network, entries
+
+
+def _ssh(
+    definition: Definition, keys: RunKeys, submitter: Submitter, placed: tuple[Placed, ...], network: Network
+) -> tuple[FileToPlace, ...]:
+    if definition.ssh_port is None:
+        return ()
+    names = [pattern for one in definition.containers for pattern in name_patterns(one)]
+    hosts = dict.fromkeys((*names, *(host_of(one, network) for one in placed if network.maker is None)))
+    return ssh_files(keys, submitter.name, definition.ssh_port, hosts)
 
 
 def _networks(

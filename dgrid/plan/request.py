@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dgrid.plan.definition import Mount, Resources
 
 
 @dataclass(frozen=True, slots=True)
 class FileToPlace:
-    """A file (or, with ``content`` None, an empty directory) put into a container before its first instruction."""
+    """A file (or, with ``content`` None, an empty directory) put into a container before its first instruction.
+
+    It belongs to the submitter, or to root where ``by_root``. The content of a ``secret`` one is never shown.
+    """
 
     path: str
-    content: bytes | None
+    content: bytes | None = field(repr=False)
     mode: int
+    by_root: bool = False
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)

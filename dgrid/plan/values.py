@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from dgrid.plan.definition import READY_TIMEOUT_S, Link, Ready, ScalePer
+from dgrid.plan.definition import READY_TIMEOUT_S, SSH_PORT, Link, Ready, ScalePer
 from dgrid.plan.environment import check_name
 from dgrid.plan.keys import nearest
 from dgrid.plan.mistake import Mistake, quote
@@ -34,6 +34,13 @@ _REALTIME = re.compile(r"RTMIN(\+([0-9]|[12][0-9]|30))?|RTMAX(-([0-9]|[12][0-9]|
 def boolean(value: Any) -> bool:
     """``boolean("True") is True``: old files write booleans as strings."""
     return value in (True, "True")
+
+
+def ssh_port(value: Any) -> int | None:
+    """``ssh_port({"port": 2200}) == 2200``; True is the usual port, False is None."""
+    if isinstance(value, dict):
+        return port(value.get("port", SSH_PORT))
+    return SSH_PORT if boolean(value) else None
 
 
 def whole(value: Any) -> int:

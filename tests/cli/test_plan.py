@@ -76,7 +76,9 @@ def test_the_data_has_the_requests_themselves(job):
     assert "DB_HOST=far2" in head["body"]["Env"]
     assert "PBS_JOBID=7.s" in head["body"]["Env"]
     assert "worker-1:{far2}" in head["body"]["HostConfig"]["ExtraHosts"]
-    assert [file["path"] for file in head["files"]][-1] == "/dgrid/hostfile.json"
+    files = {file["path"]: file["text"] for file in head["files"]}
+    assert "/dgrid/hostfile.json" in files
+    assert files["/dgrid/ssh/id_ed25519"] == "***"
 
 
 def test_values_of_the_definition_are_shown_only_when_asked_for(job):

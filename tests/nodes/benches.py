@@ -74,7 +74,10 @@ class Bench:
 
     def create(self, *command: str, **changes: object) -> str:
         """A container, not started."""
-        return self.engine.create(self.request(*command, **changes))
+        request = self.request(*command, **changes)
+        container = self.engine.create(request)
+        self.engine.place(container, request.files, request.user)
+        return container
 
     def shell(self, script: str, **changes: object) -> str:
         """A container that runs a bash script, not started."""

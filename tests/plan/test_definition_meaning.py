@@ -76,6 +76,9 @@ TOP = [
     ("name", "relays", {"name": "relays"}),
     ("hostfile_format", "mpi", {"hostfile_format": HostfileFormat.MPI}),
     ("network", "host", {"network": NetworkMode.HOST}),
+    ("ssh", False, {"ssh_port": None}),
+    ("ssh", "True", {"ssh_port": 2222}),
+    ("ssh", {"port": 2200}, {"ssh_port": 2200}),
     ("$schema", "${nothing}", {}),
 ]
 OF_WORKER = [

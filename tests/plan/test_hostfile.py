@@ -42,7 +42,7 @@ def test_where_it_is():
 
 
 def files(container, **keys):
-    made = planned(define(container, **keys), nodes(2, 2)).instances[1].request
+    made = planned(define(container, ssh_port=None, **keys), nodes(2, 2)).instances[1].request
     return [(file.path, file.content, file.mode) for file in made.files]
 
 
