@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from paramiko import Channel, Message, Transport
 
 _STREAMLOCAL = "direct-streamlocal@openssh.com"
+# How the message that opens such a channel begins: its number (RFC 4254, section 9), and the kind with its length.
+_OPEN_STREAMLOCAL = bytes([90]) + len(_STREAMLOCAL).to_bytes(4, "big") + _STREAMLOCAL.encode()
 
 
 def new_transport(sock: socket.socket, trusted: tuple[TrustedKey, ...], timeout_s: float) -> Transport:
@@ -58,7 +60,8 @@ def _transport_class() -> Any:
 
         def _send_user_message(self, data: Message) -> None:
             path = getattr(self._opening, "path", None)
-            if path is not None:
+            # Between opening and sending, the garbage collector may close some other channel in this very thread.
+            if path is not None and data.asbytes().startswith(_OPEN_STREAMLOCAL):
                 data.add_string(path)
                 data.add_string("")
                 data.add_int(0)
