@@ -142,6 +142,8 @@ def sshd(directory: Path, **options: object) -> Iterator[Sshd]:
     lines = [f"{name} {value}" for name, value in settings.items()]
     lines += [f"HostKey {directory / f'host_{kind}'}" for kind in HOST_KEY_TYPES]
     (directory / "sshd_config").write_text("\n".join([*lines, ""]))
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # root's sshd needs it; it is made at boot where sshd is a service
     command = [SSHD, "-D", "-f", directory / "sshd_config", "-E", directory / "log"]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
         try:
