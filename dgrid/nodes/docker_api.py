@@ -55,7 +55,9 @@ class DockerApi:
         return ImageFacts(found["Id"].removeprefix("sha256:"), found.get("Architecture", ""))
 
     def pull(self, reference: str, timeout_s: float) -> None:
-        client: Any = api_client(lambda limit_s: self._link.dial(self.socket_path, limit_s), self.api_version, timeout_s)
+        client: Any = api_client(
+            lambda limit_s: self._link.dial(self.socket_path, limit_s), self.api_version, timeout_s
+        )
         with our_errors(self.node, f"pull the image {reference}"):
             for line in client.pull(reference, stream=True, decode=True):
                 if "error" in line:
@@ -74,8 +76,10 @@ class DockerApi:
     def read_file(self, container_id: str, path: str) -> bytes | None:
         try:
             with our_errors(self.node, f"read {path} of the image"):
-                pieces, _ = self._client.get_archive(container_id, path)
-                with tarfile.open(fileobj=io.BytesIO(b"".join(pieces))) as tar:
+                # By hand: the SDK would stream it, for which it wants a socket and not an ssh channel.
+                url = f"{BASE_URL}{self._path(f'/containers/{container_id}/archive')}"
+                answer = checked(self._client.get(url, params={"path": path}, timeout=self._timeout_s))
+                with tarfile.open(fileobj=io.BytesIO(answer.content)) as tar:
                     content = tar.extractfile(tar.getmembers()[0])
                     return None if content is None else content.read()
         except EngineNotFound:
@@ -287,7 +291,7 @@ def _archive(files: Iterable[FileToPlace], user: str) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for file in files:
             entry = tarfile.TarInfo(file.path.lstrip("/"))
-            entry.mode = file.mode
+            entry.mode, entry.mtime = file.mode, time.time()
             entry.uid, entry.gid = (0, 0) if file.by_root else (uid, gid)
             if file.content is None:
                 entry.type = tarfile.DIRTYPE
