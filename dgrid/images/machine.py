@@ -1,0 +1,81 @@
+"""The machine whose engine images are built and looked at on: this one, else a node of the allocation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from dgrid.config import Settings
+from dgrid.errors import ManyNodesError, NodeCheckError, NodeError
+from dgrid.nodes.choose_engine import choose_engine
+from dgrid.nodes.docker_api import DockerApi
+from dgrid.nodes.engine_http import api_client
+from dgrid.nodes.link import Link, LinkKind
+from dgrid.nodes.open_link import LinkOpener
+from dgrid.nodes.probe import probe
+from dgrid.plan.allocation import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """One machine with its engine, to work on images. ``name`` is what messages call it."""
+
+    node: Node
+    link: Link
+    engine: DockerApi
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    @contextmanager
+    def sdk(self, timeout_s: float) -> Iterator[Any]:
+        """A client of the docker SDK for the engine, with the user's registry logins; ``timeout_s`` bounds silence."""
+        engine = self.engine
+        client = api_client(lambda limit_s: self.link.dial(engine.socket_path, limit_s), engine.api_version, timeout_s)
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+@contextmanager
+def first_engine(nodes: tuple[Node, ...], uid: int, settings: Settings) -> Iterator[Workshop]:
+    """The first of ``nodes`` whose engine answers the user, open within the block.
+
+    Raises the NodeError of the only node, or ManyNodesError with each node's, when none does.
+    """
+    opener = LinkOpener(LinkKind(settings.link), settings.connect_timeout_s)
+    errors: list[NodeError] = []
+    for node in nodes:
+        try:
+            workshop = _open(node, uid, settings, opener)
+        except NodeError as error:
+            errors.append(error)
+            continue
+        try:
+            yield workshop
+        finally:
+            workshop.engine.close()
+            workshop.link.close()
+        return
+    if len(errors) == 1:
+        raise errors[0]
+    raise ManyNodesError(tuple(errors))
+
+
+def _open(node: Node, uid: int, settings: Settings, opener: LinkOpener) -> Workshop:
+    link = opener.open(node)
+    try:
+        findings = probe(link, (), (), settings.connect_timeout_s)
+        if findings.uid != uid:
+            raise NodeCheckError(
+                node.name, f"you have uid {findings.uid} there, but {uid} here; accounts must be the same"
+            )
+        engine = choose_engine(link, findings, settings.engine, settings.engine_socket, settings.call_timeout_s)
+        return Workshop(node, link, engine)
+    except NodeError:
+        link.close()
+        raise
