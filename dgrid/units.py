@@ -16,7 +16,7 @@ def parse_size(text: str) -> int:
     """
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no size; write a number and one of b, k, m, g, t, as in \"4g\"")
+        raise ValueError(f'{text!r} is no size; write a number and one of b, k, m, g, t, as in "4g"')
     return int(float(match["number"]) * _FACTORS[match["unit"].lower()])
 
 
