@@ -1,0 +1,101 @@
+"""Checking a Dockerfile, or an image with its files, for what goes wrong under a batch system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dgrid.errors import EngineNotFound, ImageError
+from dgrid.images.context import find_context, read_dockerfile
+from dgrid.images.dockerfile import parse_dockerfile
+from dgrid.images.finding import Finding, Severity
+from dgrid.images.from_dockerfile import view_of_dockerfile
+from dgrid.images.from_image import view_of_image, with_files
+from dgrid.images.look import looked_into
+from dgrid.images.machine import Workshop
+from dgrid.images.rules import findings_for
+from dgrid.nodes.engine_http import our_errors
+from dgrid.plan.allocation import Submitter
+
+__all__ = ["check_directory", "check_image", "count_errors", "findings_for", "planning_findings", "to_data"]
+
+_CALL_S = 60.0
+# What a run has decided by other means, or cannot do anything about any more when its images are there.
+_NOT_WHEN_PLANNING = ("user", "tag")
+
+
+def check_directory(
+    directory: Path, file: Path | None, submitter: Submitter, given: Mapping[str, str], architecture: str | None = None
+) -> tuple[Finding, ...]:
+    """Check the Dockerfile of a directory, as it is when ``submitter`` builds it. Needs no engine.
+
+    ``architecture`` is that of the nodes in the engines' words, None where unknown. Raises UsageError, InputError.
+    """
+    context = find_context(directory, file)
+    dockerfile = parse_dockerfile(read_dockerfile(context), str(context.file))
+    return findings_for(view_of_dockerfile(dockerfile, context, submitter, given, architecture))
+
+
+def check_image(workshop: Workshop, reference: str, submitter: Submitter) -> tuple[Finding, ...]:
+    """Check an image of the workshop's engine, and the files that its command begins with.
+
+    A container of it is created for that, not started, and removed. Raises ImageError if the image is not there.
+    """
+    with workshop.sdk(_CALL_S) as client:
+        try:
+            with our_errors(workshop.name, f"look up the image {reference}"):
+                found = client.inspect_image(reference)
+        except EngineNotFound as error:
+            raise ImageError(
+                workshop.name, f"there is no image {reference}; pull or build it first, or give a directory"
+            ) from error
+        view = view_of_image(reference, found, submitter, workshop.engine.info.architecture)
+        with looked_into(workshop, client, reference, submitter) as files:
+            return findings_for(with_files(view, found.get("Config") or {}, files))
+
+
+def planning_findings(
+    reference: str,
+    found: Mapping[str, Any],
+    submitter: Submitter,
+    node_architecture: str,
+    argv: tuple[str, ...] | None = None,
+    mounted: tuple[str, ...] = (),
+    host_network: bool = True,
+) -> tuple[Finding, ...]:
+    """What an engine's answer to "inspect" tells of an image that a run is about to use; no container is made.
+
+    ``argv`` is the command that the definition gives, None where the image's own is to run; ``mounted`` are the
+    targets of its mounts, which hide volumes; ``host_network`` says whether it uses the nodes' own network, where low
+    ports are root's. Volumes are told as warnings, since whose their directories are was not looked at.
+    """
+    view = view_of_image(reference, found, submitter, node_architecture, argv)
+    view = replace(
+        view,
+        volumes=tuple(volume for volume in view.volumes if volume.value.rstrip("/") not in mounted),
+        ports=view.ports if host_network else (),
+    )
+    return tuple(
+        replace(one, severity=Severity.WARNING) if one.rule.name == "volume" else one
+        for one in findings_for(view)
+        if one.rule.name not in _NOT_WHEN_PLANNING
+    )
+
+
+def count_errors(findings: Iterable[Finding]) -> int:
+    """How many of them will fail a run."""
+    return sum(one.severity is Severity.ERROR for one in findings)
+
+
+def to_data(one: Finding) -> dict[str, str]:
+    """A finding for ``--json``."""
+    return {
+        "rule": one.rule.name,
+        "severity": one.severity.value,
+        "place": one.place,
+        "what": one.what,
+        "why": one.rule.why,
+        "remedy": one.rule.remedy,
+    }
