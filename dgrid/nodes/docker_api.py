@@ -6,9 +6,7 @@ Podman answers 500 where Docker answers 400, 404 or 409, so outcomes are decided
 from __future__ import annotations
 
 import contextlib
-import io
 import json
-import tarfile
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -16,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from dgrid.errors import EngineError, EngineNotFound, EngineTimeout, EngineTooOld
+from dgrid.nodes.archive import pack, unpack_first
 from dgrid.nodes.container_stream import AttachStream, EventStream, LogStream, hijack
 from dgrid.nodes.engine import ContainerState, EngineInfo, ImageFacts
 from dgrid.nodes.engine_http import BASE_URL, api_client, checked, our_errors
@@ -42,6 +41,11 @@ class DockerApi:
         self.api_version = f"{api[0]}.{api[1]}"
         self._timeout_s = timeout_s
         self._client: Any = api_client(lambda limit_s: link.dial(socket_path, limit_s), self.api_version, timeout_s)
+        # Rootless Podman reads the user's ids for each create in a way that is not safe between threads (libsubid): of
+        # 1000 creates, 8 at a time, a few gave containers without their ids, and one ended Podman's service (5.4).
+        self._turn: contextlib.AbstractContextManager[Any] = (
+            threading.Lock() if info.kind is EngineKind.PODMAN else contextlib.nullcontext()
+        )
         self._answered = threading.Condition()
         self._outstanding = 0
         self._closed_for_creates = False
@@ -69,7 +73,7 @@ class DockerApi:
             checked(self._client.post(url, json=network_body(request), timeout=self._timeout_s))
 
     def create(self, request: CreateRequest) -> str:
-        with self._creating(), our_errors(self.node, f"create {request.name}"):
+        with self._turn, self._creating(), our_errors(self.node, f"create {request.name}"):
             container_id = str(self._client.create_container_from_config(create_body(request), request.name)["Id"])
         return container_id
 
@@ -79,15 +83,13 @@ class DockerApi:
                 # By hand: the SDK would stream it, for which it wants a socket and not an ssh channel.
                 url = f"{BASE_URL}{self._path(f'/containers/{container_id}/archive')}"
                 answer = checked(self._client.get(url, params={"path": path}, timeout=self._timeout_s))
-                with tarfile.open(fileobj=io.BytesIO(answer.content)) as tar:
-                    content = tar.extractfile(tar.getmembers()[0])
-                    return None if content is None else content.read()
+                return unpack_first(answer.content)
         except EngineNotFound:
             return None
 
     def place(self, container_id: str, files: Iterable[FileToPlace], user: str) -> None:
         with self._creating(), our_errors(self.node, "put dgrid's files into the container"):
-            self._client.put_archive(container_id, "/", _archive(files, user))
+            self._client.put_archive(container_id, "/", pack(files, user))
 
     def start(self, container_id: str) -> None:
         with self._creating(), our_errors(self.node, "start the container"):
@@ -283,21 +285,3 @@ def _engine_info(version: Mapping[str, Any], info: Mapping[str, Any], has_catato
 
 def _label_list(labels: Mapping[str, str]) -> list[str]:
     return [f"{key}={value}" for key, value in labels.items()]
-
-
-def _archive(files: Iterable[FileToPlace], user: str) -> bytes:
-    uid, gid = (int(part) for part in user.split(":"))
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for file in files:
-            entry = tarfile.TarInfo(file.path.lstrip("/"))
-            entry.mode, entry.mtime = file.mode, time.time()
-            entry.uid, entry.gid = (0, 0) if file.by_root else (uid, gid)
-            if file.content is None:
-                entry.type = tarfile.DIRTYPE
-            else:
-                entry.size = len(file.content)
-            tar.addfile(entry, io.BytesIO(file.content or b""))
-        end = buffer.tell() + 2 * tarfile.BLOCKSIZE
-    # No padding after the two blocks that end it: Podman reads no further, and may fail to pass the rest on.
-    return buffer.getvalue()[:end]

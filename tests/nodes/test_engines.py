@@ -388,7 +388,7 @@ def test_networks_are_made_and_removed_by_label(bench):
 
 def test_after_the_end_is_declared_nothing_is_made_any_more(bench, whole_bench):
     """No create, no start, no network; what has to be removed can be."""
-    link, path = whole_bench.engine._link, whole_bench.engine._socket_path
+    link, path = whole_bench.engine._link, whole_bench.engine.socket_path
     own = replace(bench, engine=docker_api.connect(link, path, 60, has_catatonit=bench.engine.info.has_init))
     container = own.shell("true")
     assert own.engine.refuse_creates(1.0) is False
