@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from dgrid.errors import EngineUnreachable, LinkDropped, LinkError
 from dgrid.nodes.known_hosts import KnownHosts
-from dgrid.nodes.link import CommandResult, Stream
+from dgrid.nodes.link import CommandResult, Stream, resident_command
 from dgrid.nodes.ssh_keys import PrivateKeys
 from dgrid.nodes.ssh_login import check_host_key, log_in
 from dgrid.nodes.ssh_settings import SshSettings
@@ -52,12 +52,19 @@ class ParamikoResident:
         line, _, self._received = self._received.partition(b"\n")
         return line.decode(errors="replace")
 
+    def send(self, data: bytes) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            self._channel.sendall(data)
+
     def close(self) -> None:
         with contextlib.suppress(OSError, EOFError):
             self._channel.shutdown_write()
             self._channel.settimeout(5)
             while self._channel.recv(4096):
                 pass
+        self._channel.close()
+
+    def release(self) -> None:
         self._channel.close()
 
 
@@ -99,16 +106,18 @@ class ParamikoLink:
                 raise TimeoutError
             return CommandResult(channel.recv_exit_status(), output)
 
-    def stay(self, script: str) -> ParamikoResident:
+    def stay(self, script: str, outlives_link: bool = False) -> ParamikoResident:
         from paramiko import SSHException
 
         try:
             channel = self._transport.open_session(timeout=10)
-            channel.exec_command(f"exec sh -c '{script}'")
+            channel.exec_command(resident_command(script))
         except (SSHException, EOFError, OSError) as error:
             raise self._lost(error) from error
         resident = ParamikoResident(channel)
-        self._residents.append(resident)
+        resident.send(script.encode())
+        if not outlives_link:
+            self._residents.append(resident)
         return resident
 
     def dial(self, socket_path: str, timeout_s: float) -> Stream:
@@ -119,6 +128,8 @@ class ParamikoLink:
         except ChannelException as error:
             raise EngineUnreachable(self.node, _refusal(socket_path, error.code, error.text)) from error
         except (SSHException, EOFError, OSError) as error:
+            if self._transport.is_active():  # of refusals to several threads at once, paramiko tells one only
+                raise EngineUnreachable(self.node, _refusal(socket_path, 0, str(error))) from error
             raise self._lost(error) from error
         channel.settimeout(timeout_s)
         return cast(Stream, channel)

@@ -130,6 +130,20 @@ def test_a_socket_that_is_not_there_is_named(connect, shared_sshd, tmp_path):
         connect(shared_sshd).dial(f"{tmp_path}/nothing", 10)
 
 
+@PARAMIKO
+def test_refusals_to_many_threads_are_all_refusals(connect, shared_sshd, tmp_path):
+    """Not a lost connection."""
+    link = connect(shared_sshd)
+
+    def dial(_):
+        with pytest.raises(EngineUnreachable, match=f"node1: cannot reach the engine at {tmp_path}/nothing "):
+            link.dial(f"{tmp_path}/nothing", 10)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(dial, range(200)))
+    assert link.run("echo good", 10).output == "good\n"
+
+
 @OPENSSH
 def test_a_socket_that_is_not_there_ends_the_stream(connect, shared_sshd, tmp_path):
     """OpenSSH tells no more: the forwarding stands, its far end does not."""
