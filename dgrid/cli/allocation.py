@@ -16,7 +16,7 @@ import click
 from dgrid.batch.detect import detect
 from dgrid.batch.system import BatchJob
 from dgrid.errors import UsageError
-from dgrid.plan.allocation import Allocation, Submitter, ThisHost, allocate, this_machine
+from dgrid.plan.allocation import Allocation, Node, Submitter, ThisHost, allocate, this_machine
 from dgrid.plan.nodelist import is_address, parse_node_file
 
 _LARGEST_NODE_FILE_BYTES = 16 * 1024 * 1024
@@ -60,6 +60,24 @@ def find_allocation(hostfile: str | None, local: int | None, environment: Mappin
     path = hostfile if hostfile is not None else _node_file_of(job)
     nodes = parse_node_file(_read(path), path)
     return allocate(nodes, _this_host(name for name, _ in nodes), f"node file {path}", **said_by_job)
+
+
+def find_nodes(hostfile: str | None, local: int | None, environment: Mapping[str, str]) -> tuple[Node, ...]:
+    """This machine, then the nodes of ``--hostfile`` or of the job: for work that any of them can do.
+
+    This machine need not be one of them. Raises UsageError and NodeFileError as ``find_allocation`` does.
+    """
+    here = Node(socket.gethostname(), None, True)
+    job = detect(environment)
+    if local is not None or (hostfile is None and (job is None or job.node_file is None)):
+        return (here,)
+    path = hostfile if hostfile is not None else _node_file_of(job)
+    listed = parse_node_file(_read(path), path)
+    try:
+        nodes = allocate(listed, _this_host(name for name, _ in listed), path).nodes
+    except UsageError:  # this machine is none of them
+        nodes = tuple(Node(name, slots, False) for name, slots in listed)
+    return (here, *(node for node in nodes if not node.is_local))
 
 
 def find_submitter() -> Submitter:

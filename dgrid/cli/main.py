@@ -8,6 +8,7 @@ import sys
 import click
 
 from dgrid import __version__
+from dgrid.cli.image import image
 from dgrid.cli.lab import lab
 from dgrid.cli.narrator import say
 from dgrid.cli.plan import plan
@@ -36,6 +37,7 @@ def dgrid() -> None:
 
 dgrid.add_command(run)
 dgrid.add_command(plan)
+dgrid.add_command(image)
 dgrid.add_command(lab)
 dgrid.add_command(schema)
 dgrid.add_command(validate)

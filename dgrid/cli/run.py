@@ -6,7 +6,6 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from dgrid.cli.allocation import allocation_options, find_allocation, find_submi
 from dgrid.cli.files import read_definition
 from dgrid.cli.narrator import StderrNarrator
 from dgrid.cli.plan import Shown, show_plan
-from dgrid.config import Settings, read_settings
+from dgrid.cli.settings import find_settings
 from dgrid.errors import DgridError
 from dgrid.plan.allocation import check_submitter
 from dgrid.plan.definition import Definition
@@ -85,7 +84,7 @@ def run(
         allocation=allocation,
         submitter=submitter,
         session=secrets.token_hex(6),
-        settings=_settings(os.environ, link, engine, engine_socket),
+        settings=find_settings(os.environ, link, engine, engine_socket),
         oversubscribe=oversubscribe,
         pull=PullPolicy(pull),
         allow_different_images=allow_different_images,
@@ -107,20 +106,6 @@ def _carry_out(order: Order, streams: Streams, narrator: StderrNarrator) -> int:
             raise
         finally:
             narrator.close()
-
-
-def _settings(
-    environment: Mapping[str, str], link: str | None, engine: str | None, engine_socket: str | None
-) -> Settings:
-    """The files' settings, with those of the command line over them."""
-    own = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '/')}/.config"
-    settings = read_settings((Path("/etc/dgrid/config.toml"), Path(own) / "dgrid" / "config.toml"))
-    return replace(
-        settings,
-        link=link or settings.link,
-        engine=engine or settings.engine,
-        engine_socket=engine_socket or settings.engine_socket,
-    )
 
 
 def _with_terminal(definition: Definition, are_terminal: bool) -> Definition:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dgrid.config import Settings
-from dgrid.errors import ManyNodesError, NodeCheckError, NodeError
+from dgrid.errors import EngineUnreachable, ManyNodesError, NodeCheckError, NodeError
 from dgrid.nodes.choose_engine import choose_engine
 from dgrid.nodes.docker_api import DockerApi
 from dgrid.nodes.engine_http import api_client
@@ -62,7 +62,7 @@ def first_engine(nodes: tuple[Node, ...], uid: int, settings: Settings) -> Itera
             workshop.link.close()
         return
     if len(errors) == 1:
-        raise errors[0]
+        raise _alone(errors[0])
     raise ManyNodesError(tuple(errors))
 
 
@@ -79,3 +79,12 @@ def _open(node: Node, uid: int, settings: Settings, opener: LinkOpener) -> Works
     except NodeError:
         link.close()
         raise
+
+
+def _alone(error: NodeError) -> NodeError:
+    """The error of a machine without an engine, with what else can be done."""
+    if not isinstance(error, EngineUnreachable):
+        return error
+    return EngineUnreachable(
+        error.node, f"{error.what}; in a job, or with --hostfile FILE, dgrid works on the first node with an engine"
+    )

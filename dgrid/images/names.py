@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from dgrid.errors import UsageError
+from dgrid.images.dockerfile import Dockerfile, pairs
 from dgrid.plan.imageref import check_image
 from dgrid.plan.mistake import Mistake, quote
 
@@ -61,6 +62,34 @@ def user_part(user: str) -> str:
 def name_from(directory: str) -> str:
     """``name_from("My Image") == "my-image"``: an image's name from that of its directory."""
     return user_part(directory) if re.search(r"[A-Za-z0-9]", directory) else "image"
+
+
+def default_name(dockerfile: Dockerfile, directory: str) -> str:
+    """What the Dockerfile's label ``io.dgrid.image.name`` says, else a name from the directory's."""
+    for stage in reversed(dockerfile.lineage()):
+        for one in reversed(stage.instructions):
+            labels = dict(pairs(one.text)) if one.keyword == "LABEL" else {}
+            if name := labels.get(LABEL_NAME):
+                return name
+    return name_from(directory)
+
+
+def full_reference(user: str, given: str, only_short: bool = True) -> str:
+    """What is meant by a name on the command line: ``redis`` is the user's own, an id and a name in full are as given.
+
+    With ``only_short`` False, a name without a user is nobody's but that of a public image: only ``alice/redis`` is
+    completed then.
+    """
+    if re.fullmatch(r"(?:sha256:)?[0-9a-f]{12,64}", given):
+        return given
+    short = "/" not in given and only_short
+    if short or given.startswith(f"{user_part(user)}/"):
+        return image_name(user, given)
+    try:
+        return check_image(given)
+    except Mistake as mistake:
+        what = mistake.what.replace("{}", quote(mistake.shown))
+        raise UsageError(f"{given}: {what} — {mistake.remedy or 'give the name of an image'}") from mistake
 
 
 def is_named_for(reference: str, user: str) -> bool:

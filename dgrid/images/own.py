@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from dgrid.errors import EngineNotFound, ImageError, UsageError
 from dgrid.images.machine import Workshop
-from dgrid.images.names import LABEL_USER, is_named_for, registry_of, user_part
+from dgrid.images.names import LABEL_USER, LOCAL, is_named_for, registry_of, user_part
 from dgrid.nodes.engine_http import our_errors
 from dgrid.plan.naming import LABEL_SESSION
 
@@ -61,9 +62,10 @@ def push(workshop: Workshop, name: str, user: str, say: Callable[[str], None]) -
             f"{name}: there is no registry in its name, so there is nowhere to push it to — "
             f"build it with --registry HOST:PORT"
         )
-    _check_own(_inspect(workshop, name), name, user)
     digest, told = "", dict[str, str]()
     with workshop.sdk(_SILENCE_S) as client, our_errors(workshop.name, f"push {name}"):
+        _name_for_registry(client, name, registry)
+        _check_own(_inspect(workshop, name), name, user)
         for event in client.push(name, stream=True, decode=True):
             if error := (event.get("errorDetail") or {}).get("message") or event.get("error"):
                 raise ImageError(workshop.name, _refused(name, registry, str(error)))
@@ -73,6 +75,19 @@ def push(workshop: Workshop, name: str, user: str, say: Callable[[str], None]) -
                 told[layer] = status
                 say(f"{layer}: {status}" if layer else status)
     return digest
+
+
+def _name_for_registry(client: Any, name: str, registry: str) -> None:
+    """An image that was built without a registry in its name gets the wanted name beside its own."""
+    from docker.errors import ImageNotFound
+
+    local = f"{LOCAL}/{name.removeprefix(f'{registry}/')}"
+    repository, _, tag = name.rpartition(":")
+    try:
+        client.inspect_image(name)
+    except ImageNotFound:
+        with suppress(ImageNotFound):  # then there is neither, which is told for the name that was asked for
+            client.tag(local, repository, tag)
 
 
 def remove(workshop: Workshop, reference: str, user: str) -> None:

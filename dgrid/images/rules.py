@@ -35,11 +35,8 @@ def _volume(view: View) -> _Found:
                 text = "the directory's owner was set before; VOLUME forgets what later steps do to it"
                 yield _WARNING, volume.place, f"VOLUME {volume.value}: {text}"
             else:
-                yield (
-                    _ERROR,
-                    volume.place,
-                    f"VOLUME {volume.value}: the directory is root's, unless the image has it already and made it yours",
-                )
+                text = "its directory is root's, unless the image made it yours"
+                yield _ERROR, volume.place, f"VOLUME {volume.value}: {text}"
         elif file.shut or not file.allows(view.submitter, 2 | 1):
             yield _ERROR, volume.place, f"VOLUME {volume.value}: {_whose(file)}, and {_you(view)} cannot write there"
 

@@ -1,0 +1,26 @@
+"""The settings of the site and the user, with those of the command line over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from dgrid.config import Settings, read_settings
+
+
+def find_settings(
+    environment: Mapping[str, str],
+    link: str | None = None,
+    engine: str | None = None,
+    engine_socket: str | None = None,
+) -> Settings:
+    """``/etc/dgrid/config.toml``, then the user's file, then what the command line says. Raises UsageError."""
+    own = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '/')}/.config"
+    settings = read_settings((Path("/etc/dgrid/config.toml"), Path(own) / "dgrid" / "config.toml"))
+    return replace(
+        settings,
+        link=link or settings.link,
+        engine=engine or settings.engine,
+        engine_socket=engine_socket or settings.engine_socket,
+    )
