@@ -78,11 +78,13 @@ def _version(text: str) -> tuple[int, int]:
 
 
 def _nothing_found(findings: Findings, wanted: str, socket_path: str | None, refusals: list[str]) -> str:
-    forbidden = [f.path for f in findings.sockets if f.state == "forbidden" and wanted in ("auto", f.engine)]
-    if socket_path is None and forbidden:
+    if socket_path is None:
         refusals += [
-            f"cannot reach Docker at {path} (permission denied). Are you in the group docker there?"
-            for path in forbidden
+            f"cannot reach Docker at {found.path} (permission denied). Are you in the group docker there?"
+            if found.engine == "docker"
+            else f"cannot reach Podman at {found.path} (permission denied)"
+            for found in findings.sockets
+            if found.state == "forbidden" and wanted in ("auto", found.engine)
         ]
     if not refusals:
         refusals.append("found no container engine" if wanted == "auto" else f"found no {wanted}")

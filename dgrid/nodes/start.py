@@ -12,6 +12,10 @@ from dgrid.nodes.ready import wait_ready
 from dgrid.nodes.signals import StopSignals
 from dgrid.plan.plan import Instance, Plan
 
+# The words of runc and crun, by which `docker run` decides, too (docker/cli, container/run.go); the last is Podman's.
+_MISSING = ("executable file not found", "no such file or directory", "command that was not found")
+_FORBIDDEN = ("permission denied", "is a directory", "exec format error")
+
 ContainerIds = Mapping[str, str]
 """The engine's id of each instance, by instance name."""
 
@@ -67,9 +71,9 @@ def _exit_code(instance: Instance, text: str) -> int:
     """As `docker run` ends: 127 for a command that is not found, 126 for one that cannot be run, 125 for the rest."""
     if not instance.container.interactive:
         return 125
-    if "not found" in text or "no such file or directory" in text.lower():
+    if any(words in text.lower() for words in _MISSING):
         return 127
-    return 126 if "permission denied" in text.lower() or "exec format error" in text.lower() else 125
+    return 126 if any(words in text.lower() for words in _FORBIDDEN) else 125
 
 
 def _reason(text: str) -> str:

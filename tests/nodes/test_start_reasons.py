@@ -1,0 +1,105 @@
+"""What a head that cannot be started ends the program with, by the words of real engines."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from dgrid.config import Settings
+from dgrid.errors import EngineError, EngineTimeout, StartError
+from dgrid.nodes.cluster import Cluster, Machine
+from dgrid.nodes.start import start
+from dgrid.plan.allocation import Allocation, Node, Submitter
+from dgrid.plan.definition import Container, Definition
+from dgrid.plan.plan import make_plan
+
+NODE = Node("node1", 2, True)
+
+
+class RefusingEngine:
+    """Refuses every start with the same error."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def start(self, container_id):
+        raise self.error
+
+
+def start_on(engine, name):
+    """Start the instance of that name of a small plan."""
+    alice = Submitter("alice", 2001, 2001, (), "/home/alice")
+    definition = Definition((Container("head", "busybox", interactive=True), Container("worker", "busybox")))
+    plan = make_plan(definition, Allocation((NODE,), "node file", "PBS", "1", ()), alice, "s1", {}, False)
+    (instance,) = (one for one in plan.instances if one.name == name)
+    machine = Machine((NODE,), SimpleNamespace(node="node1"), engine)
+    start(instance, "0123456789ab", Cluster((machine,), Settings()))
+
+
+# As measured, and (20.10 with runc 1.0, 26) as read in their sources.
+DOCKER_20 = "OCI runtime create failed: container_linux.go:380: starting container process caused: "
+DOCKER_24 = (
+    "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: "
+)
+MISSING = (
+    (DOCKER_20 + 'exec: "nope": executable file not found in $PATH: unknown', '"nope": executable file not found in $'),
+    (DOCKER_24 + 'exec: "nope": executable file not found in $PATH: unknown', '"nope": executable file not found in $'),
+    (DOCKER_24 + 'exec: "/nope": stat /nope: no such file or directory: unknown', '"/nope": stat /nope: no such file'),
+    (
+        "runc: runc create failed: unable to start container process: "
+        'exec: "nope": executable file not found in $PATH: '
+        "OCI runtime attempted to invoke a command that was not found",
+        '"nope": executable file not found in $PATH',
+    ),
+    (
+        "crun: executable file `nope` not found in $PATH: No such file or directory: "
+        "OCI runtime attempted to invoke a command that was not found",
+        "crun: executable file `nope` not found",
+    ),
+)
+FORBIDDEN = (
+    (DOCKER_20 + 'exec: "/etc/passwd": permission denied: unknown', '"/etc/passwd": permission denied'),
+    (DOCKER_24 + 'exec: "/etc/passwd": permission denied: unknown', '"/etc/passwd": permission denied'),
+    (DOCKER_24 + 'exec: "/tmp": is a directory: unknown', '"/tmp": is a directory'),
+    ("crun: open executable: Permission denied: OCI permission denied", "crun: open executable: Permission denied"),
+    ('runc: runc create failed: unable to start container process: exec: "/x": exec format error', '"/x": exec format'),
+)
+OTHER = (
+    ("network dgrid-s1 not found", "network dgrid-s1 not found"),
+    ("driver failed programming external connectivity: address already in use", "driver failed programming"),
+    (DOCKER_24 + 'error during container init: error mounting "/a" to rootfs: not a directory: unknown', "failed to"),
+    ("failed to set up container networking: network 4f not found", "failed to set up container networking"),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "code"), [(*one, 127) for one in MISSING] + [(*one, 126) for one in FORBIDDEN]
+)
+def test_a_command_that_is_missing_or_forbidden(text, said, code):
+    """127 and 126, as `docker run`; the reason without the chain of functions before it."""
+    with pytest.raises(StartError) as caught:
+        start_on(RefusingEngine(EngineError("node1", f"cannot start the container: {text}", 400)), "head")
+    assert caught.value.exit_code == code
+    assert str(caught.value).startswith(f"node1: cannot start head: {said}")
+
+
+@pytest.mark.parametrize(("text", "said"), OTHER)
+def test_all_else_is_no_fault_of_the_command(text, said):
+    """125; also when something other than the command is not found."""
+    with pytest.raises(StartError) as caught:
+        start_on(RefusingEngine(EngineError("node1", f"cannot start the container: {text}", 500)), "head")
+    assert caught.value.exit_code == 125
+    assert str(caught.value).startswith(f"node1: cannot start head: {said}")
+
+
+def test_an_engine_that_does_not_answer_is_no_fault_of_the_command():
+    """125."""
+    with pytest.raises(StartError) as caught:
+        start_on(RefusingEngine(EngineTimeout("node1", "the engine did not answer in time")), "head")
+    assert caught.value.exit_code == 125
+
+
+def test_a_workers_command_does_not_lend_its_code_to_the_run():
+    """126 and 127 are the head's."""
+    with pytest.raises(StartError) as caught:
+        start_on(RefusingEngine(EngineError("node1", f"cannot start the container: {MISSING[0][0]}", 400)), "worker")
+    assert caught.value.exit_code == 125
