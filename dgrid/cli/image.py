@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import signal
 import textwrap
 import time
@@ -124,7 +125,8 @@ def init(directory: Path) -> None:
     from dgrid.images.init import write_dockerfile
 
     click.echo(write_dockerfile(directory))
-    _say(f"change it to your needs; then: dgrid image check {directory}; dgrid image build {directory}")
+    shown = shlex.quote(str(directory))
+    _say(f"change it to your needs; then: dgrid image check {shown}; dgrid image build {shown}")
 
 
 @image.command(name="list")

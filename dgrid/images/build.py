@@ -148,8 +148,8 @@ class _Progress:
         assert self._step is not None
         number, total, _ = self._step
         instructions: tuple[Instruction, ...] = self._order.dockerfile.instructions
-        # Docker counts every instruction; Podman counts each stage's by themselves.
-        if total == len(instructions):
+        # Docker counts every instruction, and the label it was told to add; Podman each stage's by themselves.
+        if total in (len(instructions), len(instructions) + 1) and number <= len(instructions):
             return f"{self._order.dockerfile.file}:{instructions[number - 1].line}"
         return f"step {number} of {total} of {self._order.dockerfile.file}"
 
