@@ -96,7 +96,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         (commands / name).symlink_to(str(shutil.which(name)))
     (commands / "python3").symlink_to("/usr/bin/python3")
     made = Machine(tmp_path, commands, tmp_path / "e.sock")
-    for name in ("docker", "iptables", "mmdebstrap", "ssh", "apt-get", "apt-cache"):
+    for name in ("docker", "iptables", "mmdebstrap", "newuidmap", "ssh", "apt-get", "apt-cache"):
         made.command(name)
     made.command("dockerd", DOCKERD)
     made.command("sudo", SUDO)
