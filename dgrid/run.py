@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dgrid.config import Settings
 from dgrid.nodes.cluster import Cluster, open_cluster
+from dgrid.nodes.leash import put_on_leash
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.output import LogDirectory
 from dgrid.nodes.pull import PullPolicy, images_on_all
@@ -79,13 +80,23 @@ def _plan(order: Order, facts: Mapping[str, NodeFacts], keys: RunKeys) -> Plan:
 def _torn_down(
     plan: Plan, ids: ContainerIds, cluster: Cluster, stop: StopSignals, narrator: Narrator
 ) -> Iterator[None]:
-    """Whatever happens within it, the run's containers and networks are removed when it is left."""
+    """Whatever happens within it, the run's containers and networks are removed when it is left.
+
+    Should dgrid itself be killed within it, the leashes remove them.
+    """
+    leashes = put_on_leash(cluster, plan.session, stop)
+    for leash in leashes:
+        if leash.reason:
+            narrator.note(f"{leash.machine.name}: should dgrid be killed, containers stay there: {leash.reason}")
     try:
         yield
     finally:
         narrator.phase("removing the containers")
-        for problem in tear_down(plan, ids, cluster, stop):
+        problems = tear_down(plan, ids, cluster, stop)
+        for problem in problems:
             narrator.note(f"{problem}; what is left there of this run has the label {LABEL_SESSION}={plan.session}")
+        for leash in leashes:
+            leash.let_go(clean=leash.machine.name not in {problem.node for problem in problems})
 
 
 def _count(number: int, noun: str) -> str:

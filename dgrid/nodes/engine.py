@@ -50,6 +50,7 @@ class Engine(Protocol):
 
     node: str
     info: EngineInfo
+    socket_path: str
 
     def image(self, reference: str) -> ImageFacts | None:
         """The image of that name, None if the node does not have it."""

@@ -46,20 +46,33 @@ class Resident(Protocol):
     def read_line(self, timeout_s: float) -> str:
         """Its next line of output without the line's end; empty when it has ended. TimeoutError when none comes."""
 
+    def send(self, data: bytes) -> None:
+        """Write to its input. A script that has gone is no error."""
+
     def close(self) -> None:
-        """End its input, and so the script."""
+        """End its input, and so the script, and wait for that; one that does not end within seconds is killed."""
+
+    def release(self) -> None:
+        """End its input, and leave it to what it does then."""
 
 
 class Link(Protocol):
-    """The connection to one node. Safe to use from several threads."""
+    """The connection to one node. Safe to use from several threads.
+
+    ``scratch`` is a directory of this machine with files of the link, None if it has none; ``close`` removes it.
+    """
 
     node: str
+    scratch: str | None
 
     def run(self, script: str, timeout_s: float) -> CommandResult:
         """Run a POSIX shell script on the node as the submitter. Raises LinkError."""
 
-    def stay(self, script: str) -> Resident:
-        """Start a one-line shell script, free of ``'`` and ``!``, that lives until closed. Raises LinkError."""
+    def stay(self, script: str, outlives_link: bool = False) -> Resident:
+        """Start a POSIX shell script that reads its input until closed. Raises LinkError.
+
+        It is closed with the link, unless it ``outlives_link``: then it is only released.
+        """
 
     def dial(self, socket_path: str, timeout_s: float) -> Stream:
         """A stream to a unix socket on the node. Raises EngineUnreachable or LinkError."""
@@ -75,3 +88,11 @@ class Link(Protocol):
 
 
 Dial = Callable[[float], Stream]
+
+
+def resident_command(script: str) -> str:
+    """The command to start a resident by, for any login shell, csh included: it reads ``script`` from its input.
+
+    By single bytes, so that what follows on the input is left for the script.
+    """
+    return f"exec sh -c 'eval \"$(dd bs=1 count={len(script.encode())} 2>/dev/null)\"'"

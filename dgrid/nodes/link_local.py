@@ -11,7 +11,7 @@ import time
 from typing import cast
 
 from dgrid.errors import EngineUnreachable, LinkError
-from dgrid.nodes.link import CommandResult, Stream
+from dgrid.nodes.link import CommandResult, Stream, resident_command
 
 
 class LocalResident:
@@ -36,10 +36,15 @@ class LocalResident:
         line, _, self._received = self._received.partition(b"\n")
         return line.decode(errors="replace")
 
-    def close(self) -> None:
+    def send(self, data: bytes) -> None:
         assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+
+    def close(self) -> None:
         assert self._process.stdout is not None
-        self._process.stdin.close()
+        self.release()
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
@@ -47,16 +52,39 @@ class LocalResident:
             self._process.wait()
         self._process.stdout.close()
 
+    def release(self) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+
+
+def start_resident(command: list[str], script: str) -> LocalResident:
+    """Run a command that reads ``script`` from its input, as ``resident_command`` does.
+
+    In a session of its own: ctrl-C on the terminal is for dgrid, which decides what ends.
+    """
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    resident = LocalResident(process)
+    resident.send(script.encode())
+    return resident
+
 
 class LocalLink:
     """This machine as a node."""
 
     def __init__(self, node: str) -> None:
         self.node = node
+        self.scratch: str | None = None
         self._residents: list[LocalResident] = []
 
     def run(self, script: str, timeout_s: float) -> CommandResult:
-        # A session of its own, as for stay: ctrl-C on the terminal is for dgrid, which decides what ends.
+        # A session of its own, as for residents: ctrl-C on the terminal is for dgrid.
         try:
             done = subprocess.run(
                 ["/bin/sh", "-s"],
@@ -71,16 +99,10 @@ class LocalLink:
             raise LinkError(self.node, f"a check did not end within {timeout_s:g} s") from error
         return CommandResult(done.returncode, done.stdout.decode(errors="replace"))
 
-    def stay(self, script: str) -> LocalResident:
-        process = subprocess.Popen(
-            ["/bin/sh", "-c", script],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        resident = LocalResident(process)
-        self._residents.append(resident)
+    def stay(self, script: str, outlives_link: bool = False) -> LocalResident:
+        resident = start_resident(["/bin/sh", "-c", resident_command(script)], script)
+        if not outlives_link:
+            self._residents.append(resident)
         return resident
 
     def dial(self, socket_path: str, timeout_s: float) -> Stream:

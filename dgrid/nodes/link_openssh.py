@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import cast
 
 from dgrid.errors import HostKeyError, LinkDropped, LinkError, LoginError
-from dgrid.nodes.link import CommandResult, Stream
-from dgrid.nodes.link_local import LocalResident, dial_unix
+from dgrid.nodes.link import CommandResult, Stream, resident_command
+from dgrid.nodes.link_local import LocalResident, dial_unix, start_resident
 
 _MASTER_OPTIONS = (
     "-oControlMaster=yes",
@@ -42,6 +42,7 @@ class OpenSshLink:
 
     def __init__(self, node: str, directory: Path, master: subprocess.Popen[bytes]) -> None:
         self.node = node
+        self.scratch: str | None = str(directory)
         self._directory = directory
         self._master = master
         self._lock = threading.Lock()
@@ -70,16 +71,10 @@ class OpenSshLink:
             raise LinkDropped(self.node, f"the ssh connection is lost ({output.strip() or 'no message'})")
         return CommandResult(done.returncode, output)
 
-    def stay(self, script: str) -> LocalResident:
-        process = subprocess.Popen(
-            self._through_master("-T", self.node, f"exec sh -c '{script}'"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        resident = LocalResident(process)
-        self._residents.append(resident)
+    def stay(self, script: str, outlives_link: bool = False) -> LocalResident:
+        resident = start_resident(self._through_master("-T", self.node, resident_command(script)), script)
+        if not outlives_link:
+            self._residents.append(resident)
         return resident
 
     def dial(self, socket_path: str, timeout_s: float) -> Stream:

@@ -1,0 +1,64 @@
+"""Nothing stays when dgrid is killed outright: the leashes on the nodes see to it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from jobs import Jobs, head, worker
+
+pytestmark = pytest.mark.lab
+
+START = "dgrid {options} {extra} >/dev/null 2>&1 & until pgrep -fx 'sleep 1000' >/dev/null; do sleep 0.1; done; sleep 1"
+
+
+def until_nothing_is_left(jobs: Jobs, within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while left := jobs.left():
+        assert time.monotonic() < deadline, left
+        time.sleep(0.5)
+
+
+@pytest.mark.parametrize("extra", ["", "--link openssh"], ids=["paramiko", "openssh"])
+def test_dgrid_killed_outright(jobs: Jobs, extra: str) -> None:
+    """After kill -9 of dgrid its containers are gone on every node, in seconds, and so is all else it started."""
+    options = jobs.write(head("sleep", "1000"), worker("w", scale=2))
+    done = jobs.lab.run(f"{START.format(options=options, extra=extra)}; kill -KILL $!; wait", host=jobs.lab.nodes[0])
+    assert done.returncode == 0
+    until_nothing_is_left(jobs, 30)
+
+
+def test_dgrid_killed_with_its_whole_session(jobs: Jobs) -> None:
+    """A batch system kills all processes of the job's session; the leashes are not in it."""
+    options = jobs.write(head("sleep", "1000"), worker("w"))
+    script = f'setsid bash -c "{START.format(options=options, extra="").replace("$", chr(92) + "$")}; kill -KILL 0"'
+    jobs.lab.run(script, host=jobs.lab.nodes[0])
+    until_nothing_is_left(jobs, 30)
+
+
+def test_killed_while_creating(docker_jobs: Jobs) -> None:
+    """Creates that were under way when dgrid was killed leave nothing either."""
+    options = docker_jobs.write(head("true"), *(worker(f"w{number}") for number in range(30)))
+    for delay in ("0.9", "1.1", "1.3"):
+        docker_jobs.lab.run(
+            f"dgrid {options} --oversubscribe >/dev/null 2>&1 & sleep {delay}; kill -KILL $!; wait",
+            host=docker_jobs.lab.nodes[0],
+        )
+    until_nothing_is_left(docker_jobs, 40)
+
+
+def test_other_runs_are_left_alone(docker_jobs: Jobs) -> None:
+    """Killing one run touches no container of another, nor one that is nobody's."""
+    first, second = docker_jobs.lab.nodes[:2]
+    docker_jobs.lab.run(
+        "docker run -d --name bystander --network none debian:trixie-slim sleep 900", host=second, check=True
+    )
+    other = docker_jobs.write(head("sleep", "15"), worker("w"))
+    killed = docker_jobs.write(head("sleep", "1000"), worker("w"))
+    script = f"dgrid {other} -q & other=$!; {START.format(options=killed, extra='')}; kill -KILL $!; wait $other"
+    try:
+        assert docker_jobs.lab.run(script, host=first, timeout=120).returncode == 0
+        until_nothing_is_left(docker_jobs, 30)
+        assert docker_jobs.lab.engine(second).containers() == ["bystander"]
+    finally:
+        docker_jobs.lab.run("docker rm -f bystander", host=second)
