@@ -28,7 +28,8 @@ def choose_network(wanted: NetworkMode, placed: tuple[Placed, ...], facts: Facts
     """The network for these instances, who all must find each other.
 
     AUTO: BRIDGE on one machine; OVERLAY where all nodes are active in one swarm and one of them manages it; else
-    HOST. Raises PlanError where the mode asked for is not possible.
+    HOST. OVERLAY by name is taken to be possible as long as a node was not asked, and ascribed to the first.
+    Raises PlanError where the mode asked for is not possible.
     """
     nodes = {instance.node.name: instance.node for instance in placed}
     machines = len({node.machine for node in nodes.values()})
@@ -44,9 +45,9 @@ def choose_network(wanted: NetworkMode, placed: tuple[Placed, ...], facts: Facts
             )
         return Network(wanted, placed[0].node.name)
     if wanted is NetworkMode.OVERLAY:
-        if manager is None:
+        if manager is None and all(node in facts for node in nodes):
             raise PlanError(_no_swarm(tuple(nodes), facts))
-        return Network(wanted, manager)
+        return Network(wanted, manager or placed[0].node.name)
     return Network(wanted, None)
 
 

@@ -130,6 +130,12 @@ def test_an_overlay_without_a_swarm_is_refused_with_its_remedy(facts, words):
     assert words in refusal(made, nodes(1, 1), {"node1": facts, "node2": facts})
 
 
+def test_an_overlay_asked_for_is_planned_before_the_nodes_are_asked():
+    """A run plans once without facts; what it does not know yet is no reason to refuse."""
+    made = planned(define(worker(), network=NetworkMode.OVERLAY), nodes(1, 1))
+    assert [(network.node, network.driver) for network in made.networks] == [("node1", "overlay")]
+
+
 def test_two_instances_cannot_take_one_port_of_a_node():
     """Only in the nodes' own network; each pair that meets is named."""
     made = define(worker("a", ports=(80, 8080)), worker("b", ports=(80,)), network=NetworkMode.HOST)
