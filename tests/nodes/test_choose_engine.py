@@ -245,7 +245,7 @@ class TestProbe:
             read_only=("/c",),
         )
 
-    @pytest.mark.parametrize("output", ["This account is not available.\n", ""])
+    @pytest.mark.parametrize("output", ["This account is not available.\n", "", "sh: 2: id: not found\nuid\ndone"])
     def test_a_shell_that_runs_nothing_is_told(self, output):
         """With what it said."""
         said = output.strip() or "no output"

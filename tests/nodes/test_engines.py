@@ -404,6 +404,7 @@ def test_after_the_end_is_declared_nothing_is_made_any_more(bench, whole_bench):
     own.engine.close()
 
 
+@pytest.mark.parametrize("whole_bench", ["docker by paramiko", "podman"], indirect=True)
 def test_many_threads_use_one_engine(bench):
     """Sixteen at once: create, start, look, remove; none disturbs another."""
 
@@ -418,6 +419,7 @@ def test_many_threads_use_one_engine(bench):
     assert bench.engine.containers(bench.labels) == ()
 
 
+@pytest.mark.parametrize("whole_bench", ["docker by paramiko", "docker by openssh"], indirect=True)
 def test_fourteen_attached_containers_at_once(bench):
     """More streams than sshd allows sessions."""
     containers = [bench.shell("cat; sleep 0.1") for _ in range(14)]

@@ -213,8 +213,8 @@ def test_a_connection_refused_under_load_may_be_tried_again(own_sshd):
 
 @pytest.mark.parametrize("kind", [LinkKind.PARAMIKO, LinkKind.OPENSSH])
 def test_connections_dropped_under_load_are_tried_again(tmp_path, use_ssh, kind):
-    """MaxStartups 2:50:4 and twelve log-ins at once: all come in."""
-    with sshd(tmp_path, MaxStartups="2:50:4") as server:
+    """MaxStartups 4:60:12 and twelve log-ins at once: all come in."""
+    with sshd(tmp_path, MaxStartups="4:60:12") as server:
         use_ssh(server.config("n*"))
         opener = LinkOpener(kind, 10)
         with ThreadPoolExecutor(12) as pool:

@@ -245,12 +245,13 @@ def test_a_cut_connection_ends_its_streams(connect, own_sshd, echo_socket):
 
 def test_closing_twice_is_no_error_and_leaves_nothing(connect, own_sshd):
     """No process on either side, no thread."""
+    before = set(threading.enumerate())
     link = connect(own_sshd)
     link.run("true", 10)
     link.close()
     link.close()
     assert until(lambda: own_sshd.connections() == [])
-    assert until(lambda: not any("Transport" in type(thread).__name__ for thread in threading.enumerate()))
+    assert until(lambda: set(threading.enumerate()) <= before)
 
 
 @PARAMIKO
