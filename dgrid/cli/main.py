@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -9,6 +10,7 @@ import click
 
 from dgrid import __version__
 from dgrid.cli.image import image
+from dgrid.cli.image_spread import image_spread
 from dgrid.cli.lab import lab
 from dgrid.cli.narrator import say
 from dgrid.cli.plan import plan
@@ -37,6 +39,7 @@ def dgrid() -> None:
 
 dgrid.add_command(run)
 dgrid.add_command(plan)
+image.add_command(image_spread)
 dgrid.add_command(image)
 dgrid.add_command(lab)
 dgrid.add_command(schema)
@@ -45,6 +48,7 @@ dgrid.add_command(validate)
 
 def entry() -> None:
     """The console script: errors of ours become a message and their exit code, bugs keep their traceback."""
+    _open_closed_streams()
     try:
         code = dgrid.main(prog_name="dgrid", standalone_mode=False)
     except DgridError as error:
@@ -57,6 +61,19 @@ def entry() -> None:
     except click.Abort:  # ctrl-C before there was anything to clean up
         code = 128 + signal.SIGINT
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Give a stream that was closed (``dgrid <&-``) the null device, as a batch job has.
+
+    Else the next file or socket to be opened would get its number, and be taken for the user's stdin or stdout.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    sys.stdin = sys.stdin or open(0)  # noqa: SIM115  # they stay open as long as dgrid runs
+    sys.stdout = sys.stdout or open(1, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w")  # noqa: SIM115
 
 
 def _lines(error: DgridError) -> list[str]:

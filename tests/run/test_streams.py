@@ -55,6 +55,17 @@ def test_no_stdin(jobs: Jobs) -> None:
     assert ended.text.strip() == "0"
 
 
+def test_closed_streams(docker_jobs: Jobs) -> None:
+    """A stream that dgrid was started without is the null device, never some connection of dgrid's own."""
+    options = docker_jobs.write(head(*shell("cat; echo out; echo err >&2; exit 4"))) + " --quiet"
+    ended = docker_jobs.dgrid(f"{options} <&-", before="")
+    assert (ended.text, ended.err, ended.code) == ("out\n", "err\n", 4)
+    ended = docker_jobs.dgrid(f"{options} >&-", before="")
+    assert (ended.text, ended.err, ended.code) == ("", "err\n", 4)
+    ended = docker_jobs.dgrid(f"{options} <&- >&- 2>&-", before="")
+    assert (ended.text, ended.err, ended.code) == ("", "", 4)
+
+
 def test_reader_that_goes_away_ends_the_run(jobs: Jobs) -> None:
     """`dgrid | head -1` ends with 141 (SIGPIPE), and nothing of it is left."""
     ended = jobs.dgrid(f"{jobs.write(head('yes'))} | head -1; echo ${{PIPESTATUS[0]}}", before="")
