@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -15,6 +16,8 @@ from dgrid.nodes.signals import on_resize
 from dgrid.nodes.terminal import Streams, raw_terminal, size
 from dgrid.plan.plan import Instance
 
+_POLL_S = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class OutputEnded:
@@ -26,6 +29,11 @@ class OutputEnded:
 @dataclass(frozen=True, slots=True)
 class Resized:
     """dgrid's terminal has another size."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalObeyed:
+    """The head has ended after a signal, or cannot be reached any more."""
 
 
 class HeadSession:
@@ -65,9 +73,26 @@ class HeadSession:
             with contextlib.suppress(NodeError):  # it may just have ended
                 self._engine.resize(self._container_id, rows, columns)
 
-    def signal(self, name: str) -> None:
-        """Send it a signal. Raises EngineError."""
-        self._engine.kill(self._container_id, name)
+    @contextlib.contextmanager
+    def signalled(self, name: str) -> Iterator[None]:
+        """Within it the head has the signal ``name``; SignalObeyed comes when it has ended of it.
+
+        In a thread of its own, since an engine that hangs, or waits for the reader of the head's output (Docker does
+        not even inspect a container meanwhile), must not keep a second signal from ending the run at once.
+        """
+        over = threading.Event()
+        threading.Thread(target=self._signal, args=(name, over), daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
+
+    def _signal(self, name: str, over: threading.Event) -> None:
+        with contextlib.suppress(NodeError):  # the teardown, which follows, says what is wrong
+            self._engine.kill(self._container_id, name)
+            while not over.is_set() and self.state().running:
+                over.wait(_POLL_S)
+        self._inbox.put(SignalObeyed())
 
     def state(self) -> ContainerState:
         """How the head is. Raises EngineError."""

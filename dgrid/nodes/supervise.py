@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 
 from dgrid.errors import NodeError
 from dgrid.nodes.cluster import Cluster, Machine
-from dgrid.nodes.head_session import HeadSession, OutputEnded, Resized
+from dgrid.nodes.head_session import HeadSession, OutputEnded, Resized, SignalObeyed
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.output import LogDirectory, Pump, to_streams
 from dgrid.nodes.signals import StopSignals
@@ -23,7 +23,7 @@ _STOPPED_DRAIN_S = 2.0
 _LOOK_AGAIN_S = 30.0
 _LOOK_OFTEN_S = 1.0
 
-_Entry = Ended | EventsLost | OutputEnded | Resized | None
+_Entry = Ended | EventsLost | OutputEnded | Resized | SignalObeyed | None
 """What wakes the supervisor; None is a signal."""
 
 
@@ -127,14 +127,14 @@ class Supervisor:
         own_grace_s = session.head.container.stop_grace_s
         grace_s = self._cluster.settings.grace_s if own_grace_s is None else own_grace_s
         deadline = time.monotonic() + grace_s
-        with contextlib.suppress(NodeError):  # the teardown, which follows, says what is wrong
-            session.signal(self._stop.received[0].name)
-            while len(self._stop.received) == 1 and time.monotonic() < deadline:
-                if not session.state().running:
-                    self._drain_output(session, _STOPPED_DRAIN_S)
-                    break
+        with session.signalled(self._stop.received[0].name):
+            while len(self._stop.received) == 1 and (left_s := deadline - time.monotonic()) > 0:
                 with contextlib.suppress(Empty):
-                    session.output_ended |= isinstance(self._inbox.get(timeout=0.05), OutputEnded)
+                    entry = self._inbox.get(timeout=left_s)
+                    session.output_ended |= isinstance(entry, OutputEnded)
+                    if isinstance(entry, SignalObeyed):
+                        self._drain_output(session, _STOPPED_DRAIN_S)
+                        break
         self._stop.check()
 
     def _drain_output(self, session: HeadSession, timeout_s: float) -> None:

@@ -182,3 +182,14 @@ def test_wrong_use_ends_with_2(jobs: Jobs) -> None:
     ended = jobs.run(head("true"), nodes=jobs.lab.nodes[1:])
     assert ended.code == 2
     assert jobs.lab.nodes[0] in ended.err
+
+
+def test_a_reader_that_sleeps_does_not_hold_up_the_end(docker_jobs: Jobs) -> None:
+    """Docker does not answer for a container whose output nobody takes; a signal ends the run within its grace."""
+    options = docker_jobs.write(head("yes", stop_grace_s=2))
+    script = f"mkfifo stuck; sleep 60 < stuck & dgrid {options} > stuck & sleep 6; kill $!; SECONDS=0; wait $!;"
+    ended = docker_jobs.dgrid("", before=f"cd $(mktemp -d); {script} echo $? $SECONDS; kill %1; exit;")
+    code, seconds = ended.text.split()
+    assert code == "143"
+    assert int(seconds) < 15
+    assert docker_jobs.left() == []
