@@ -57,13 +57,14 @@ def probe(link: Link, sources: tuple[str, ...], writable: tuple[str, ...], timeo
     tests += [f"[ -w {shlex.quote(path)} ] || echo read-only {index}" for index, path in enumerate(writable)]
     result = link.run("\n".join((_SCRIPT, *tests, "echo done\n")), timeout_s)
     lines = result.output.splitlines()
-    if "done" not in lines:
+    words = [line.split(" ", 3) for line in lines]
+    uid = next((word[1] for word in words if word[0] == "uid" and len(word) == 2 and word[1].isdecimal()), None)
+    if "done" not in lines or uid is None:
         raise LinkError(
             link.node, f"the login shell there does not run commands: {result.output.strip() or 'no output'}"
         )
-    words = [line.split(" ", 3) for line in lines]
     return Findings(
-        uid=next(int(word[1]) for word in words if word[0] == "uid"),
+        uid=int(uid),
         sockets=tuple(FoundSocket(word[1], word[2], word[3]) for word in words if word[0] == "socket"),
         has_podman=["command", "podman"] in words,
         has_catatonit=["command", "catatonit"] in words,
