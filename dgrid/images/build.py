@@ -23,6 +23,8 @@ QUIET_S = 4 * 3600.0
 _LINES_TOLD = 20
 _LOOK_S = 30.0
 _STEP = re.compile(r"(?:\[\d+/\d+\] )?(?:Step|STEP) (\d+)/(\d+) ?: (.*)")
+_BUILDERS_OWN = re.compile(r" ?--->|Removing intermediate container")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _NEW_IN_BUILDKIT = {
     "RUN": ("mount", "network", "security"),
     "COPY": ("chmod", "link", "parents", "exclude"),
@@ -62,7 +64,7 @@ def build(order: BuildOrder, workshop: Workshop, say: Say, quiet_s: float = QUIE
             for event in client.build(**_parameters(order)):
                 progress.take(event, say)
                 if progress.error is not None:
-                    raise ImageError(workshop.name, progress.failure(_disk_full(workshop, progress.error)))
+                    raise ImageError(workshop.name, progress.failure(_disk_full(workshop, progress.words())))
             return str(client.inspect_image(order.name)["Id"]).removeprefix("sha256:")
     except EngineError as error:
         if _DISK_FULL in error.what.lower():
@@ -133,16 +135,20 @@ class _Progress:
         error = str(self.error)
         where = f"at {self._place()}: " if self._step else ""
         lines = [f"building {self._order.name} failed {where}{self._command(error)}{_code(error)}"]
-        lines += [f"  | {line}" for line in self._lines if line.strip()]
+        lines += [f"  | {line}" for line in self._lines]
         return "\n".join([*lines, *([more] if more else [])])
+
+    def words(self) -> str:
+        """All that engine and step said last."""
+        return "\n".join((*self._lines, str(self.error)))
 
     def _note(self, line: str) -> None:
         found = _STEP.match(line)
         if found:
             self._step = int(found[1]), int(found[2]), found[3]
             self._lines.clear()
-        elif not line.startswith(" --->") and line.strip():
-            self._lines.append(line.rstrip())
+        elif not _BUILDERS_OWN.match(line) and (plain := _COLOURS.sub("", line).rstrip()):
+            self._lines.append(plain)
 
     def _place(self) -> str:
         assert self._step is not None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from dgrid.images.build import needing_buildkit
-from dgrid.images.commands import entry_names, gives_way, sshd_starts
+from dgrid.images.commands import command_line, entry_names, gives_way, sshd_starts
 from dgrid.images.context import Context, context_files
 from dgrid.images.dockerfile import Dockerfile, Instruction, Stage, expand, unquote, variables_before
 from dgrid.images.identity import identity_arguments
@@ -186,7 +186,7 @@ def _files(view: View, copied: tuple[_Copied, ...]) -> tuple[FileFacts, ...]:
         if gives_way(facts.text):
             names += entry_names(view.entry[1:])
         names += [(file, Need.SETTINGS) for _, file, _ in sshd_starts(facts.text)]
-    for _, file, _ in sshd_starts(" ".join(view.entry)):
+    for _, file, _ in sshd_starts(command_line(view.entry)):
         settings = _facts(file, Need.SETTINGS, copied)
         known |= {settings.name: settings} if settings else {}
     return tuple(known.values())

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from dgrid.images.commands import entry_names, gives_way, interpreter, sshd_starts
+from dgrid.images.commands import command_line, entry_names, gives_way, interpreter, sshd_starts
 from dgrid.images.from_dockerfile import SEARCH_PATH
 from dgrid.images.view import FileFacts, Kind, Need, Said, View
 from dgrid.plan.allocation import Submitter
@@ -58,7 +58,7 @@ def with_files(view: View, config: Mapping[str, Any], files: Files) -> View:
         if name not in known:
             known[name] = facts = _find(files, name, need, search, work_dir)
             names += _named_in(facts, view.entry)
-    for _, settings, _ in sshd_starts(" ".join(view.entry)):
+    for _, settings, _ in sshd_starts(command_line(view.entry)):
         known[settings] = files.facts(settings, settings, Need.SETTINGS)
     volumes = [files.facts(volume.value, volume.value, Need.WRITE) for volume in view.volumes]
     return replace(view, files=(*known.values(), *volumes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http
 import json
 import tarfile
 from collections.abc import Iterator
@@ -112,14 +113,16 @@ class ImageFiles:
         except tarfile.TarError as error:
             raise EngineError(self._node, f"what it answers about {path} in {self._reference} is no archive") from error
         except EngineError as error:
-            # Podman answers 500 for a path that is not there.
-            if error.status is not None and "no such file" in error.what:
+            # Podman answers 500 for a path that is not there; Docker for links that go round in circles.
+            if error.status is not None and ("no such file" in error.what or "too many links" in error.what):
                 return None, b""
             raise
 
     def _open_directory(self, path: str) -> tuple[tarfile.TarInfo, bytes] | None:
         """A directory that everybody may search, whoever owns it: the status has no owner. None for all else."""
-        answer = checked(self._client.head(self._url, params={"path": path}, timeout=_CALL_S))
+        answer = self._client.head(self._url, params={"path": path}, timeout=_CALL_S)
+        if answer.status_code != http.HTTPStatus.OK:
+            return None  # a link that leads nowhere, for example; its archive is the link itself
         mode = int(json.loads(base64.b64decode(answer.headers["X-Docker-Container-Path-Stat"]))["mode"])
         if not mode & _GO_DIRECTORY or not mode & 1:
             return None

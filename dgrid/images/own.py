@@ -68,7 +68,7 @@ def push(workshop: Workshop, name: str, user: str, say: Callable[[str], None]) -
         _check_own(_inspect(workshop, name), name, user)
         for event in client.push(name, stream=True, decode=True):
             if error := (event.get("errorDetail") or {}).get("message") or event.get("error"):
-                raise ImageError(workshop.name, _refused(name, registry, str(error)))
+                raise ImageError(workshop.name, push_refusal(name, registry, str(error)))
             digest = str((event.get("aux") or {}).get("Digest") or digest)
             layer, status = event.get("id", ""), event.get("status", "")
             if status and told.get(layer) != status:
@@ -158,7 +158,8 @@ def _they(number: int) -> str:
     return "that has" if number == 1 else "those have"
 
 
-def _refused(name: str, registry: str, words: str) -> str:
+def push_refusal(name: str, registry: str, words: str) -> str:
+    """``push_refusal("hub:1/alice/x:1", "hub:1", "denied: ...")``: the registry's words, and what to do about them."""
     text = words.lower()
     remedy = next((remedy for marks, remedy in _REMEDIES if any(mark in text for mark in marks)), None)
     advice = f" — {remedy.format(registry=registry)}" if remedy else ""

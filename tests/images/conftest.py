@@ -47,8 +47,8 @@ def make_image(workshop: Workshop, engine: docker.DockerClient, tmp_path: Path) 
         context = build_context(tmp_path / str(len(made)), body, files)
         dockerfile = parse(context)
         arguments = identity_arguments(dockerfile, USER, {})
-        made.append(name)
         build(BuildOrder(context, dockerfile, name, USER.name, tuple(arguments.items())), workshop, lambda _text: None)
+        made.append(name)
         return name
 
     yield make

@@ -112,7 +112,10 @@ def test_a_variable_is_what_was_said_before_the_line():
     ("text", "line"),
     [
         ("FROM a:1\nCOPPY a b\n", "Dockerfile:2: there is no instruction COPPY — did you mean COPY?"),
-        ("FROM a:1\nRUN a\n  && b\n", "Dockerfile:3: there is no instruction && — a line that continues the one before"),
+        (
+            "FROM a:1\nRUN a\n  && b\n",
+            "Dockerfile:3: there is no instruction && — a line that continues",
+        ),
         ("RUN x\nFROM a:1\n", "Dockerfile:1: RUN before the first FROM — begin with FROM"),
         ("# nothing\n", "Dockerfile: there is no FROM — begin with the base image"),
         ("FROM a:1\nRUN <<EOF\nx\n", "Dockerfile:2: the here-document EOF does not end — add a line EOF"),

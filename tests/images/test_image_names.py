@@ -68,7 +68,9 @@ def test_own_images_are_known_by_the_part_before_the_name(reference, own):
     assert is_named_for(reference, "alice") is own
 
 
-@pytest.mark.parametrize(("reference", "registry"), [("hub:5000/a/x", "hub:5000"), ("localhost/a/x", None), ("x", None)])
+@pytest.mark.parametrize(
+    ("reference", "registry"), [("hub:5000/a/x", "hub:5000"), ("localhost/a/x", None), ("x", None)]
+)
 def test_registry_of_a_name(reference, registry):
     """``localhost`` is none: such images stay on the cluster."""
     assert registry_of(reference) == registry
