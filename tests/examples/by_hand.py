@@ -27,9 +27,13 @@ def docker(*arguments: str | Path, check: bool = True) -> subprocess.CompletedPr
 
 @dataclass(frozen=True)
 class Hand:
-    """Containers of one test on one bridge network, started as dgrid starts them: no root, no capabilities."""
+    """Containers of one test on one bridge network, started as dgrid starts them: no root, no capabilities.
+
+    ``keys`` is a directory with what dgrid places for ssh: ``dgrid/ssh`` and ``etc/ssh/ssh_config.d``.
+    """
 
     network: str
+    keys: Path
 
     def run(self, name: str, image: str, *command: str, options: tuple[str | Path, ...] = ()) -> str:
         """Starts a container in the background; the name that others reach it by."""
@@ -47,7 +51,9 @@ class Hand:
     def common(self, name: str) -> tuple[str, ...]:
         hardening = ("--user", f"{UID}:{UID}", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--init")
         names = ("--name", f"{self.network}-{name}", "--network-alias", name, "--network", self.network)
-        return (*hardening, *names, "--label", self.network)
+        places = ("dgrid/ssh", "etc/ssh/ssh_config.d/dgrid.conf")
+        mounts = [part for place in places for part in ("--volume", f"{self.keys / place}:/{place}:ro")]
+        return (*hardening, *names, *mounts, "--label", self.network)
 
 
 @dataclass(frozen=True)
@@ -56,3 +62,4 @@ class Images:
 
     pyssh: str = "localhost/dgridtest/dgrid.pyssh"
     mongodb: str = "localhost/dgridtest/dgrid.mongodb"
+    openmpi: str = "localhost/dgridtest/dgrid.openmpi"

@@ -16,6 +16,8 @@ from pymongo import MongoClient
 
 from dgrid.lab.machine import DEFAULT_ENGINE, machine_at
 from dgrid.lab.node_image import ensure_base
+from dgrid.nodes.run_keys import make_run_keys
+from dgrid.plan.ssh import ssh_files
 
 
 @pytest.fixture(scope="session")
@@ -52,13 +54,27 @@ def client(standin: str) -> Iterator[MongoClient]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files for ssh that dgrid would place, for every host there is; a directory that stands for /."""
+    root = tmp_path_factory.mktemp("keys")
+    root.chmod(0o755)
+    for file in ssh_files(make_run_keys("by-hand"), "dgridtest", 2222, ["*"]):
+        path = root / file.path.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.content or b"")
+        path.chmod(file.mode)
+        os.chown(path, UID, UID)
+    return root
+
+
 @pytest.fixture
-def hand() -> Iterator[Hand]:
+def hand(keys: Path) -> Iterator[Hand]:
     """A network for this test alone; at the end it and all its containers are removed."""
     name = f"dgrid-examples-{uuid.uuid4().hex[:8]}"
     docker("network", "create", name)
     try:
-        yield Hand(name)
+        yield Hand(name, keys)
     finally:
         if left := docker("ps", "--all", "--quiet", "--filter", f"label={name}").stdout.split():
             docker("rm", "--force", "--volumes", *left)
@@ -79,4 +95,5 @@ def images(base: None) -> Images:
     done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "stand-in for MongoDB, not MongoDB" in done.stdout
+    docker("build", "--network", "host", "--tag", Images.openmpi, IMAGES / "openmpi")
     return Images()

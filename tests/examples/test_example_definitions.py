@@ -16,9 +16,9 @@ SCRIPTS = sorted((ROOT / "examples").glob("pbs/*/*.pbs"))
 
 
 def test_there_are_examples() -> None:
-    """The tests below look at both examples."""
-    assert [path.name for path in EXAMPLES] == ["mail-relays.json", "quickstart.json"]
-    assert len(SCRIPTS) == 2
+    """The tests below look at all examples."""
+    assert [path.name for path in EXAMPLES] == ["mail-relays.json", "mpi-hello.json", "quickstart.json"]
+    assert len(SCRIPTS) == 3
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

@@ -34,7 +34,7 @@ def test_exit_code_comes_back(hand: Hand, images: Images) -> None:
 
 
 def test_strangers_are_not_let_in(hand: Hand, images: Images) -> None:
-    """Without the image's key there is no way in: no password, no other method."""
+    """Without the run's key there is no way in: no password, no other method."""
     worker = hand.run("worker", images.pyssh)
     options = ("-o", "ConnectionAttempts=20", "-o", "IdentitiesOnly=yes", "-o", "IdentityFile=none")
     done = hand.call(
@@ -44,29 +44,53 @@ def test_strangers_are_not_let_in(hand: Hand, images: Images) -> None:
     assert "Permission denied (publickey)" in done.stderr
 
 
-def test_server_refuses_to_serve_another_user(hand: Hand, images: Images) -> None:
-    """Run by somebody it was not built for, the image says so and what to do, and ends with 1."""
-    done = hand.call(images.pyssh, options=("--user", "3456:3456"))
+@pytest.mark.parametrize("name", ["pyssh", "openmpi"])
+def test_server_without_a_runs_keys_says_where_they_come_from(images: Images, name: str) -> None:
+    """Started without dgrid, or with "ssh": false, the server says so and ends with 1."""
+    done = docker("run", "--rm", "--user", f"{UID}:{UID}", getattr(images, name), check=False)
     assert done.returncode == 1
-    assert f"built for uid {UID}, but runs as uid 3456" in done.stderr
-    assert "--build-arg UID=" in done.stderr
+    assert "serve-ssh: /dgrid/ssh/sshd_config is not there" in done.stderr
+    assert '"ssh": false' in done.stderr
 
 
-@pytest.mark.parametrize("name", ["pyssh", "mongodb"])
-def test_image_asks_for_no_root_and_no_volume(images: Images, name: str) -> None:
+@pytest.mark.parametrize("name", ["pyssh", "openmpi"])
+def test_no_private_key_is_in_an_image(images: Images, name: str) -> None:
+    """Neither the packages' host keys nor any other file of a private key's looks."""
+    search = "grep -rlsI -e '-----BEGIN [A-Z ]*PRIVATE KEY-----' /etc /home /root /var /run /srv /opt /dgrid || true"
+    done = docker("run", "--rm", "--user", "0:0", getattr(images, name), "sh", "-c", search)
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(("name", "user"), [("pyssh", str(UID)), ("mongodb", str(UID)), ("openmpi", "1000")])
+def test_image_asks_for_no_root_and_no_volume(images: Images, name: str, user: str) -> None:
     """The image's user is an ordinary one, and it declares no volume, which would belong to root."""
     settings = json.loads(docker("image", "inspect", getattr(images, name)).stdout)[0]["Config"]
-    assert settings["User"].split(":")[0] == str(UID)
+    assert settings["User"].split(":")[0] == user
     assert not settings["Volumes"]
 
 
-@pytest.mark.parametrize("arguments", [(), ("USER=root", "UID=0"), ("USER=alice",), ("USER=alice", "UID=0")])
-def test_building_for_root_or_nobody_is_refused(images: Images, arguments: tuple[str, ...]) -> None:
-    """Without USER and UID of an ordinary user the build fails, and says what to give."""
+def test_an_image_for_nobody_in_particular_runs_as_anybody(hand: Hand, images: Images) -> None:
+    """Built without any argument, pyssh serves whoever runs it, if only their account is there, as dgrid sees to."""
+    image = "localhost/dgridtest/dgrid.pyssh-for-all"
+    docker("build", "--force-rm", "--network", "host", "--tag", image, IMAGES / "pyssh")
+    assert json.loads(docker("image", "inspect", image).stdout)[0]["Config"]["User"] == "1000:1000"
+    account = hand.keys / "passwd"
+    account.write_text(f"dgridtest:x:{UID}:{UID}::/tmp:/bin/sh\n")
+    known = ("--volume", f"{account}:/etc/passwd:ro")
+    worker = hand.run("worker", image, options=known)
+    done = hand.call(image, "ssh", "-o", "ConnectionAttempts=20", worker, "id -u", options=known)
+    assert done.stdout == f"{UID}\n", done.stderr + hand.logs("worker")
+
+
+@pytest.mark.parametrize("directory", ["pyssh", "dgrid.mongodb"])
+@pytest.mark.parametrize("arguments", [("USER=root", "UID=0"), ("UID=0",), ("USER=root",)])
+def test_building_for_root_is_refused(images: Images, directory: str, arguments: tuple[str, ...]) -> None:
+    """For root the build fails, and says what to give."""
     build = [part for argument in arguments for part in ("--build-arg", argument)]
-    done = docker("build", "--force-rm", "--network", "host", *build, IMAGES / "pyssh", check=False)
+    file = sorted((IMAGES / directory).glob("Dockerfile*"))[-1]
+    done = docker("build", "--force-rm", "--network", "host", *build, "--file", file, IMAGES / directory, check=False)
     assert done.returncode != 0
-    assert "--build-arg USER=$USER --build-arg UID=$(id -u)" in done.stdout + done.stderr
+    assert "--build-arg USER=$USER --build-arg UID=$(id -u), or neither" in done.stdout + done.stderr
 
 
 def test_standin_refuses_to_keep_secrets(hand: Hand, images: Images) -> None:
