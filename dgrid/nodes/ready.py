@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 
 from dgrid.errors import EngineError, EngineTimeout, ReadyError
 from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.engine import ContainerState, Engine
+from dgrid.nodes.hints import hint
 from dgrid.nodes.link import Link
 from dgrid.plan.definition import Ready
 from dgrid.plan.plan import Instance
 
 _POLL_S = 0.2
+_TAIL_LINES = 20
 
 
 def wait_ready(instance: Instance, container_id: str, cluster: Cluster) -> None:
@@ -31,7 +35,7 @@ def wait_ready(instance: Instance, container_id: str, cluster: Cluster) -> None:
         assert ready.log is not None
         is_ready = _log_says(machine.engine, container_id, ready.log, ready.timeout_s)
     if not is_ready:
-        raise ReadyError(instance.node.name, _why(instance, ready, machine.engine.state(container_id)))
+        raise ReadyError(instance.node.name, _why(instance, ready, machine.engine, container_id))
 
 
 def _listens(link: Link, state: ContainerState, port: int, timeout_s: float) -> bool:
@@ -80,9 +84,11 @@ def _log_says(engine: Engine, container_id: str, text: str, timeout_s: float) ->
         log.close()
 
 
-def _why(instance: Instance, ready: Ready, state: ContainerState) -> str:
+def _why(instance: Instance, ready: Ready, engine: Engine, container_id: str) -> str:
+    state = engine.state(container_id)
     if not state.running:
-        return f"{instance.name} ended with exit code {state.exit_code} before it was ready"
+        text = f"{instance.name} ended with exit code {state.exit_code} before it was ready"
+        return "; ".join((text, *_last_words(instance, engine, container_id)))
     wanted = (
         f"nothing listens on its port {ready.tcp}"
         if ready.tcp is not None
@@ -91,3 +97,13 @@ def _why(instance: Instance, ready: Ready, state: ContainerState) -> str:
         else f"its log does not say {ready.log!r}"
     )
     return f'{instance.name} is not ready after {ready.timeout_s:g} s: {wanted}; "timeout_s" in "ready" gives more time'
+
+
+def _last_words(instance: Instance, engine: Engine, container_id: str) -> Iterator[str]:
+    """What it wrote last, and what that means where it is one of the usual things."""
+    with contextlib.suppress(EngineError):
+        tail = engine.tail(container_id, _TAIL_LINES)
+        if lines := tail.strip().splitlines():
+            yield f"its last line: {lines[-1].strip()}"
+        if why := hint(instance.container.image, tail):
+            yield why

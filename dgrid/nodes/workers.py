@@ -7,6 +7,7 @@ import contextlib
 from dgrid.errors import NodeError, WorkerFailed
 from dgrid.nodes.cluster import Cluster, Machine
 from dgrid.nodes.engine import ContainerState
+from dgrid.nodes.hints import hint
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.start import ContainerIds, start
 from dgrid.plan.definition import FailurePolicy
@@ -59,10 +60,12 @@ class Workers:
         return True
 
     def _failed(self, worker: Instance, state: ContainerState) -> None:
+        text = how_it_ended(worker, state)
         with contextlib.suppress(NodeError):
             tail = self._cluster.engine(worker.node).tail(state.container_id, _TAIL_LINES)
             self._narrator.output(f"last lines of {worker.name} on {worker.node.name}", tail)
-        text = how_it_ended(worker, state)
+            if why := hint(worker.container.image, tail):
+                text = f"{text}; {why}"
         if worker.container.failure_policy is FailurePolicy.FAIL_RUN:
             raise WorkerFailed(f'{text}, and its failure_policy is "fail_run"')
         self._narrator.note(f"{text}; the run goes on")
