@@ -16,7 +16,11 @@ from typing import Any
 
 from dgrid.errors import UsageError
 
-_CHOICES = {"link": ("auto", "paramiko", "openssh"), "engine": ("auto", "docker", "podman")}
+_CHOICES = {
+    "link": ("auto", "paramiko", "openssh"),
+    "engine": ("auto", "docker", "podman"),
+    "images": ("keep", "remove"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class Settings:
 
     ``link`` is how nodes are reached, ``engine`` which of their engines is used ("auto": Docker where it answers,
     else Podman). ``engine_socket`` is the engine's socket on the nodes, None where it is in its usual place.
+    ``images`` is what becomes of images that a run has brought to nodes.
     ``connect_timeout_s`` bounds a log-in, ``call_timeout_s`` one call of an engine, ``pull_timeout_s`` fetching one
     image. ``grace_s`` is the time from asking a container to end to killing it. ``parallel`` is how many nodes are
     worked on at a time.
@@ -33,6 +38,7 @@ class Settings:
     link: str = "auto"
     engine: str = "auto"
     engine_socket: str | None = None
+    images: str = "keep"
     connect_timeout_s: float = 10.0
     call_timeout_s: float = 60.0
     pull_timeout_s: float = 1800.0

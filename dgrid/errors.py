@@ -18,6 +18,7 @@ DgridError                    125  dgrid could not start or keep the job (as ``d
 │   │   └── EngineTimeout            the engine did not answer within the deadline      (transient)
 │   ├── NodeCheckError               the node does not suit the plan (missing mount, other uid, ...)
 │   ├── ImageError                   an image is missing, cannot be pulled, or differs between nodes
+│   │   └── RegistryBusy             its registry wants us to come again later          (transient)
 │   ├── StartError            125  a container could not be created or started
 │   │                     126/127    ... when it is the head's command that cannot be run or found
 │   └── ReadyError                   a container ended or timed out before it was ready
@@ -157,6 +158,16 @@ class NodeCheckError(NodeError):
 
 class ImageError(NodeError):
     """An image is missing, cannot be pulled, or is another one than on the other nodes."""
+
+
+class RegistryBusy(ImageError):
+    """The image's registry wants us to come again later; ``wait_s`` is how much later, 0 if it does not say."""
+
+    transient = True
+
+    def __init__(self, node: str, what: str, wait_s: float = 0.0) -> None:
+        super().__init__(node, what)
+        self.wait_s = wait_s
 
 
 class StartError(NodeError):

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgrid.config import Settings
+from dgrid.nodes.brought import Brought
 from dgrid.nodes.cluster import Cluster, open_cluster
 from dgrid.nodes.leash import put_on_leash
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.output import LogDirectory
-from dgrid.nodes.pull import PullPolicy, images_on_all
+from dgrid.nodes.pull import images_on_all
 from dgrid.nodes.run_keys import make_run_keys
 from dgrid.nodes.signals import StopSignals
 from dgrid.nodes.start import ContainerIds, create_all, make_networks, start_workers
@@ -20,7 +21,7 @@ from dgrid.nodes.supervise import Supervisor
 from dgrid.nodes.teardown import tear_down
 from dgrid.nodes.terminal import Streams
 from dgrid.plan.allocation import Allocation, Submitter
-from dgrid.plan.definition import Definition
+from dgrid.plan.definition import Definition, PullPolicy
 from dgrid.plan.facts import NodeFacts
 from dgrid.plan.naming import LABEL_SESSION
 from dgrid.plan.plan import Plan, make_plan
@@ -37,7 +38,7 @@ class Order:
     session: str
     settings: Settings
     oversubscribe: bool = False
-    pull: PullPolicy = PullPolicy.MISSING
+    pull: PullPolicy | None = None
     allow_different_images: bool = False
     log_dir: Path | None = None
 
@@ -54,10 +55,8 @@ def run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) -
     narrator.phase(f"checking {_count(len(draft.nodes), 'node')}")
     with open_cluster(draft, order.submitter.uid, order.settings, stop) as cluster:
         plan = _plan(order, cluster.facts(), make_run_keys(order.session))
-        narrator.phase(f"images on {_count(len(plan.nodes), 'node')}")
-        images_on_all(plan, cluster, order.pull, order.allow_different_images, stop)
         ids: dict[str, str] = {}
-        with _torn_down(plan, ids, cluster, stop, narrator):
+        with _images(plan, cluster, order, stop, narrator), _torn_down(plan, ids, cluster, stop, narrator):
             narrator.phase(f"creating {_count(len(plan.instances), 'container')}")
             make_networks(plan, cluster)
             ids.update(create_all(plan, cluster, stop))
@@ -74,6 +73,20 @@ def _plan(order: Order, facts: Mapping[str, NodeFacts], keys: RunKeys) -> Plan:
     return make_plan(
         order.definition, order.allocation, order.submitter, order.session, facts, order.oversubscribe, keys
     )
+
+
+@contextmanager
+def _images(plan: Plan, cluster: Cluster, order: Order, stop: StopSignals, narrator: Narrator) -> Iterator[None]:
+    """Within it the images are on all nodes; those it brought are removed when it is left, where that is wanted."""
+    brought = Brought(remove=order.settings.images == "remove")
+    policy = order.pull or order.definition.pull
+    try:
+        narrator.phase(f"images on {_count(len(plan.nodes), 'node')}")
+        images_on_all(plan, cluster, policy, order.allow_different_images, brought, stop, narrator)
+        yield
+    finally:
+        for problem in brought.clean(order.settings.parallel):
+            narrator.note(f"{problem}; the image stays there")
 
 
 @contextmanager

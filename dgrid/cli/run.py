@@ -19,7 +19,7 @@ from dgrid.cli.plan import Shown, show_plan
 from dgrid.cli.settings import find_settings
 from dgrid.errors import DgridError
 from dgrid.plan.allocation import check_submitter
-from dgrid.plan.definition import Definition
+from dgrid.plan.definition import Definition, PullPolicy
 
 if TYPE_CHECKING:
     from dgrid.nodes.terminal import Streams
@@ -32,10 +32,14 @@ if TYPE_CHECKING:
 @click.option("--oversubscribe", is_flag=True, help="Let nodes take more containers than they have slots.")
 @click.option(
     "--pull",
-    type=click.Choice(["missing", "always", "never"]),
-    default="missing",
-    show_default=True,
-    help="When images are fetched from their registry.",
+    type=click.Choice(["missing", "always", "never", "spread"]),
+    help="How images get to the nodes: from their registry to those that lack them, to all, not at all; or from a node "
+    'that has them, from node to node. Default: what the definition says ("pull"), else missing.',
+)
+@click.option(
+    "--images",
+    type=click.Choice(["keep", "remove"]),
+    help="What becomes of images that the run brought to nodes. Default: what the settings say, else keep.",
 )
 @click.option("--allow-different-images", is_flag=True, help="Go on where nodes have different images of one name.")
 @click.option("--log-dir", metavar="DIR", type=click.Path(path_type=Path), help="Keep each container's output here.")
@@ -50,7 +54,8 @@ def run(
     local: int | None,
     dockdef: str,
     oversubscribe: bool,
-    pull: str,
+    pull: str | None,
+    images: str | None,
     allow_different_images: bool,
     log_dir: Path | None,
     link: str | None,
@@ -74,19 +79,19 @@ def run(
     check_submitter(submitter)
     _set_up_logging(enable_debug)
 
-    from dgrid.nodes.pull import PullPolicy
     from dgrid.nodes.terminal import Streams
     from dgrid.run import Order
 
+    settings = find_settings(os.environ, link, engine, engine_socket)
     streams = Streams()
     order = Order(
         definition=_with_terminal(definition, streams.are_terminal()),
         allocation=allocation,
         submitter=submitter,
         session=secrets.token_hex(6),
-        settings=find_settings(os.environ, link, engine, engine_socket),
+        settings=replace(settings, images=images or settings.images),
         oversubscribe=oversubscribe,
-        pull=PullPolicy(pull),
+        pull=PullPolicy(pull) if pull else None,
         allow_different_images=allow_different_images,
         log_dir=log_dir,
     )

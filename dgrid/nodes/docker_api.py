@@ -58,15 +58,6 @@ class DockerApi:
             return None
         return ImageFacts(found["Id"].removeprefix("sha256:"), found.get("Architecture", ""))
 
-    def pull(self, reference: str, timeout_s: float) -> None:
-        client: Any = api_client(
-            lambda limit_s: self._link.dial(self.socket_path, limit_s), self.api_version, timeout_s
-        )
-        with our_errors(self.node, f"pull the image {reference}"):
-            for line in client.pull(reference, stream=True, decode=True):
-                if "error" in line:
-                    raise EngineError(self.node, f"cannot pull the image {reference}: {line['error']}")
-
     def create_network(self, request: NetworkRequest) -> None:
         with self._creating(), our_errors(self.node, f"make the network {request.name}"):
             url = f"{BASE_URL}{self._path('/networks/create')}"

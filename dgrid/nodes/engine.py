@@ -51,12 +51,10 @@ class Engine(Protocol):
     node: str
     info: EngineInfo
     socket_path: str
+    api_version: str
 
     def image(self, reference: str) -> ImageFacts | None:
         """The image of that name, None if the node does not have it."""
-
-    def pull(self, reference: str, timeout_s: float) -> None:
-        """Fetch an image with the submitter's registry login."""
 
     def create_network(self, request: NetworkRequest) -> None:
         """Make a network; it exists when this returns."""

@@ -30,6 +30,18 @@ class NetworkMode(Enum):
     OVERLAY = "overlay"
 
 
+class PullPolicy(Enum):
+    """When images are fetched, and from where."""
+
+    MISSING = "missing"
+    """From their registry, by nodes that lack them."""
+    ALWAYS = "always"
+    """From their registry, by all nodes."""
+    NEVER = "never"
+    SPREAD = "spread"
+    """From a node that has them, by nodes that lack them."""
+
+
 class FailurePolicy(Enum):
     """What a worker's non-zero end does to the run."""
 
@@ -144,7 +156,8 @@ class Container:
 class Definition:
     """A whole docker definition; ``containers`` in file order, exactly one of them interactive.
 
-    ``ssh_port`` is where the ssh servers in the containers are to listen; None: the run makes no keys.
+    ``ssh_port`` is where the ssh servers in the containers are to listen; None: the run makes no keys. ``pull`` holds
+    unless the command line says otherwise.
     """
 
     containers: tuple[Container, ...]
@@ -152,6 +165,7 @@ class Definition:
     network: NetworkMode = NetworkMode.AUTO
     name: str | None = None
     ssh_port: int | None = SSH_PORT
+    pull: PullPolicy = PullPolicy.MISSING
 
     @property
     def head(self) -> Container:

@@ -9,7 +9,7 @@ from dgrid.errors import DefinitionError, Problem
 from dgrid.plan import values
 from dgrid.plan.characters import check_all_characters
 from dgrid.plan.container import read_container
-from dgrid.plan.definition import SSH_PORT, Definition, HostfileFormat, NetworkMode
+from dgrid.plan.definition import SSH_PORT, Definition, HostfileFormat, NetworkMode, PullPolicy
 from dgrid.plan.findings import EnoughFound, Findings
 from dgrid.plan.jsonplaces import find_places, line_and_column
 from dgrid.plan.jsontext import Document, NotJson, decode, load
@@ -86,4 +86,5 @@ def _read(reader: Reader, data: object) -> Definition:
         reader.value("network", NetworkMode, NetworkMode.AUTO),
         reader.value("name", values.run_name, None),
         reader.value("ssh", values.ssh_port, SSH_PORT),
+        reader.value("pull", PullPolicy, PullPolicy.MISSING),
     )

@@ -16,6 +16,7 @@ from dgrid.plan.definition import (
     NetworkMode,
     Placement,
     PlaceOn,
+    PullPolicy,
     Ready,
     Resources,
     ScalePer,
@@ -60,7 +61,7 @@ def test_defaults_of_the_schema_are_those_of_the_values():
     """What the schema, and so an editor, calls the default is what a file without the key means."""
     schema = json.loads(schema_text())
     definition = parse()
-    for key in ("hostfile_format", "network"):
+    for key in ("hostfile_format", "network", "pull"):
         assert parse({key: schema["properties"][key]["default"]}) == definition
     for key, entry in schema["$defs"]["container"]["properties"].items():
         if "default" in entry:
@@ -76,6 +77,7 @@ TOP = [
     ("name", "relays", {"name": "relays"}),
     ("hostfile_format", "mpi", {"hostfile_format": HostfileFormat.MPI}),
     ("network", "host", {"network": NetworkMode.HOST}),
+    ("pull", "spread", {"pull": PullPolicy.SPREAD}),
     ("ssh", False, {"ssh_port": None}),
     ("ssh", "True", {"ssh_port": 2222}),
     ("ssh", {"port": 2200}, {"ssh_port": 2200}),

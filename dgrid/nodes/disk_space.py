@@ -1,0 +1,31 @@
+"""Full disks: which directory of which node, and how much is free there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from dgrid.errors import NodeError
+from dgrid.nodes.engine_images import EngineImages
+from dgrid.nodes.link import Link
+
+_LOOK_S = 10.0
+
+
+def with_space(link: Link, images: EngineImages, why: str) -> str:
+    """``why`` as the engine said it; where it speaks of a full disk, with the engine's directory and what is free."""
+    if not re.search(r"no space left|disk quota exceeded", why, re.IGNORECASE):
+        return why
+    try:
+        directory = images.directory()
+        listed = link.run(f"df -Pk {shlex.quote(directory)}", _LOOK_S).output
+    except NodeError:
+        return why  # the full disk is the news; that the node does not say more is none
+    free = [line.split() for line in listed.splitlines() if re.search(r"\d+%", line)]
+    if not free:
+        return f"{why}; the engine keeps images in {directory}"
+    blocks, available = int(free[-1][1]), int(free[-1][3])
+    return (
+        f"{why}; the engine keeps images in {directory}, where {available // 1024} MiB of {blocks // 1024} MiB are "
+        "free: remove images there that nobody needs, or leave the node out"
+    )
