@@ -166,13 +166,14 @@ class DockerApi:
             if self._exists(container_id):
                 raise
 
-    def remove_networks(self, labels: Mapping[str, str]) -> int:
+    def networks(self, labels: Mapping[str, str]) -> tuple[str, ...]:
         with our_errors(self.node, "list the networks"):
             found = self._client.networks(filters={"label": _label_list(labels)})
-        for network in found:
-            with our_errors(self.node, f"remove the network {network['Name']}"):
-                self._client.remove_network(network["Id"])
-        return len(found)
+        return tuple(network["Name"] for network in found)
+
+    def remove_network(self, name: str) -> None:
+        with our_errors(self.node, f"remove the network {name}"):
+            self._client.remove_network(name)
 
     def refuse_creates(self, patience_s: float) -> bool:
         with self._answered:

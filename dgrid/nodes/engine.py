@@ -101,8 +101,11 @@ class Engine(Protocol):
     def remove(self, container_id: str) -> None:
         """Kill and remove it with its anonymous volumes. No error if it is gone."""
 
-    def remove_networks(self, labels: Mapping[str, str]) -> int:
-        """Remove the networks with all of these labels; returns how many there were."""
+    def networks(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        """Names of the networks with all of these labels."""
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network that nothing is connected to any more."""
 
     def refuse_creates(self, patience_s: float) -> bool:
         """From now on no create or start leaves this machine; true if one is still unanswered after ``patience_s``."""

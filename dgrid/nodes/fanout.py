@@ -14,6 +14,7 @@ from dgrid.nodes.signals import StopSignals
 
 _Item = TypeVar("_Item")
 _Value = TypeVar("_Value")
+_LATE_POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,17 @@ class Outcome(Generic[_Item, _Value]):
 
 
 def fan_out(
-    items: Sequence[_Item], work: Callable[[_Item], _Value], parallel: int, stop: StopSignals | None = None
+    items: Sequence[_Item],
+    work: Callable[[_Item], _Value],
+    parallel: int,
+    stop: StopSignals | None = None,
+    late: Callable[[_Item], NodeError | None] = lambda _item: None,
 ) -> tuple[Outcome[_Item, _Value], ...]:
     """``fan_out(nodes, check, 32, stop)``: run ``work`` on each item, ``parallel`` at a time; outcomes in item order.
 
     Raises Stopped as soon as a signal is noted in ``stop``; work under way then goes on unheeded in its threads
     (every call has its deadline), and none is begun. Errors other than NodeError are bugs and raised at once.
+    ``late`` is asked, while an item's work lasts, for the error to give it up with.
     """
     if stop is not None:
         stop.check()
@@ -45,7 +51,7 @@ def fan_out(
     outcomes: dict[int, Outcome[_Item, _Value]] = {}
     try:
         with nullcontext() if stop is None else stop.waking(done):
-            _collect(done, outcomes, len(items), stop)
+            _collect(done, outcomes, items, stop, late)
     finally:
         _drain(waiting)
     return tuple(outcomes[index] for index in range(len(items)))
@@ -87,13 +93,19 @@ def _work_off(
 def _collect(
     done: SimpleQueue[tuple[int, Outcome[_Item, _Value]] | None],
     outcomes: dict[int, Outcome[_Item, _Value]],
-    count: int,
+    items: Sequence[_Item],
     stop: StopSignals | None,
+    late: Callable[[_Item], NodeError | None],
 ) -> None:
-    while len(outcomes) < count:
+    while len(outcomes) < len(items):
         if stop is not None:
             stop.check()
-        entry = done.get()
+        try:
+            entry = done.get(timeout=_LATE_POLL_S)
+        except Empty:
+            given_up = ((index, item, late(item)) for index, item in enumerate(items) if index not in outcomes)
+            outcomes |= {index: Outcome(item, None, error) for index, item, error in given_up if error is not None}
+            continue
         if entry is None:
             continue
         index, outcome = entry

@@ -18,12 +18,15 @@ _POLL_S = 0.05
 _ANSWER_WAIT_S = 3.0
 _SWEEP_PAUSE_S = 1.0
 _SWEEPS_AT_MOST = 30
+_NETWORK_WAIT_S = 10.0
+_HURRY_S = 10.0
 
 
 def tear_down(plan: Plan, ids: ContainerIds, cluster: Cluster, stop: StopSignals) -> tuple[NodeError, ...]:
     """End and remove all of the run, by its label; returns what could not be done, one error a node.
 
-    Containers are asked to end, and killed when the longest grace is over or a second signal comes. Idempotent.
+    Containers are asked to end, and killed when the longest grace is over or a second signal comes; from then
+    on an engine that does not answer is waited for a short time only. Idempotent.
     """
     labels = {LABEL_SESSION: plan.session}
     signals = {ids[one.name]: one.container.stop_signal or "SIGTERM" for one in plan.instances if one.name in ids}
@@ -34,12 +37,21 @@ def tear_down(plan: Plan, ids: ContainerIds, cluster: Cluster, stop: StopSignals
     patience = _Patience(stop, grace_s)
     machines, parallel = cluster.machines, max(cluster.settings.parallel, 1)
     problems = errors_of(
-        fan_out(machines, lambda one: _end_containers(one.engine, labels, signals, patience), parallel)
+        fan_out(
+            machines, lambda one: _end_containers(one.engine, labels, signals, patience), parallel, late=patience.lost
+        )
     )
+    if not plan.networks:
+        return problems
     # Only now: a network goes when nothing on any node is connected to it.
     makers = {request.node for request in plan.networks}
-    with_network = tuple(one for one in machines if any(node.name in makers for node in one.nodes))
-    return problems + errors_of(fan_out(with_network, lambda one: _end_networks(one, labels), parallel))
+    return problems + errors_of(
+        fan_out(machines, lambda one: _end_networks(one, labels, _is_among(one, makers)), parallel)
+    )
+
+
+def _is_among(machine: Machine, names: set[str]) -> bool:
+    return any(node.name in names for node in machine.nodes)
 
 
 class _Patience:
@@ -52,10 +64,23 @@ class _Patience:
         self._stop = stop
         self._before = len(stop.received)
         self._deadline = (stop.first_at or time.monotonic()) + grace_s
+        self._hurried_since: float | None = None
 
     def is_over(self) -> bool:
+        return self._is_hurried() or time.monotonic() > self._deadline
+
+    def lost(self, machine: Machine) -> NodeError | None:
+        """What to give a machine up with: a second signal came a while ago, and its engine is not done yet."""
+        if not self._is_hurried():
+            return None
+        self._hurried_since = self._hurried_since or time.monotonic()
+        if time.monotonic() - self._hurried_since < _HURRY_S:
+            return None
+        return NodeError(machine.name, f"its engine did not remove all within {_HURRY_S:g} s after the second signal")
+
+    def _is_hurried(self) -> bool:
         signals = len(self._stop.received)
-        return signals > self._before or signals > 1 or time.monotonic() > self._deadline
+        return signals > self._before or signals > 1
 
 
 def _end_containers(engine: Engine, labels: Mapping[str, str], signals: Mapping[str, str], patience: _Patience) -> None:
@@ -84,13 +109,17 @@ def _ask_to_end(engine: Engine, labels: Mapping[str, str], signals: Mapping[str,
     fan_out(running, lambda one: engine.kill(one, "SIGKILL"), 8)
 
 
-def _end_networks(machine: Machine, labels: Mapping[str, str]) -> None:
-    for attempt in range(10):
+def _end_networks(machine: Machine, labels: Mapping[str, str], is_maker: bool) -> None:
+    """Remove the run's network where it was made; an overlay then goes by itself from the other nodes, a bit later."""
+    deadline = time.monotonic() + _NETWORK_WAIT_S
+    while names := machine.engine.networks(labels):
         try:
-            machine.engine.remove_networks(labels)
-            return
+            for name in names if is_maker else ():
+                machine.engine.remove_network(name)
         except NodeError:
-            # An overlay's endpoints on other nodes are given back a moment after their containers have gone.
-            if attempt == 9:
+            # Endpoints on other nodes are given back a moment after their containers have gone.
+            if time.monotonic() > deadline:
                 raise
-            time.sleep(0.3)
+        if time.monotonic() > deadline:
+            raise NodeError(machine.name, f"the network {names[0]} does not go away")
+        time.sleep(_POLL_S)

@@ -106,7 +106,8 @@ class Bench:
         """Remove what is left of this test."""
         for container in self.engine.containers(self.labels):
             self.engine.remove(container)
-        self.engine.remove_networks(self.labels)
+        for network in self.engine.networks(self.labels):
+            self.engine.remove_network(network)
 
 
 @contextlib.contextmanager

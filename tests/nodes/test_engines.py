@@ -379,11 +379,12 @@ def test_networks_are_made_and_removed_by_label(bench):
     assert (stdout.split(), stderr) == ([b"0", b"0", b"10.1.2.3", b"elsewhere", b"head-1"], b"")
     if not is_podman(bench):  # which removes it with what is connected to it
         with pytest.raises(EngineError, match="node1: cannot remove the network "):
-            engine.remove_networks(bench.labels)
+            engine.remove_network(name)
     for container in engine.containers(bench.labels):
         engine.remove(container)
-    assert engine.remove_networks(bench.labels) == 1
-    assert engine.remove_networks(bench.labels) == 0
+    assert engine.networks(bench.labels) == (name,)
+    engine.remove_network(name)
+    assert engine.networks(bench.labels) == ()
 
 
 def test_after_the_end_is_declared_nothing_is_made_any_more(bench, whole_bench):

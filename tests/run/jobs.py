@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster import Cluster
+from cluster import LABEL, Cluster, machine_engine
 
 IMAGE = "debian:trixie-slim"
 SESSION_LABEL = "io.dgrid.session"
@@ -69,9 +69,11 @@ class Jobs:
         """Puts a definition and a node file on the shared home; returns the options to run them."""
         directory = f"/home/alice/job{next(_NUMBERS)}"
         names = nodes or tuple(self.lab.nodes)
-        self.lab.run(["mkdir", "-p", directory], check=True)
-        self.lab.write(f"{directory}/job.json", json.dumps({"containers": list(containers), **keys}))
-        self.lab.write(f"{directory}/nodes", "".join(f"{name}\n" for name in names))
+        definition = json.dumps({"containers": list(containers), **keys})
+        files = (
+            f"mkdir -p {directory} && cd {directory} && read -r nodes && printf '%s\\n' $nodes >nodes && cat >job.json"
+        )
+        self.lab.run(files, input=f"{' '.join(names)}\n{definition}".encode(), check=True)
         return f"--hostfile={directory}/nodes --dockdef={directory}/job.json"
 
     def run(
@@ -101,12 +103,17 @@ class Jobs:
     def left(self) -> list[str]:
         """What of any run is on any node: containers, networks, Podman's service, by the engines' own commands."""
         script = (
-            f"{self.engine} ps -a --filter label={SESSION_LABEL} --format 'container {{{{.Names}}}}'; "
+            f"({self.engine} ps -a --filter label={SESSION_LABEL} --format 'container {{{{.Names}}}}'; "
             f"{self.engine} network ls --filter label={SESSION_LABEL} --format 'network {{{{.Name}}}}'; "
-            "pgrep -ax podman; ls -d /tmp/dgrid-*; true"
+            "pgrep -ax podman; ls -d /tmp/dgrid-*; true) 2>/dev/null"
         )
+        # Straight into the node containers: many tests look, and this takes a tenth of the time of `lab run`.
+        client = machine_engine()
         found = []
         for node in self.lab.nodes:
-            done = self.lab.run(["sh", "-c", script], host=node, check=True)
-            found += [f"{node}: {line}" for line in done.stdout.decode().splitlines()]
+            marks = [f"{LABEL}={self.lab.name}", f"{LABEL}.host={node}"]
+            (container,) = client.containers.list(filters={"label": marks})
+            code, output = container.exec_run(["sh", "-c", script], user="alice", environment={"HOME": "/home/alice"})
+            assert code == 0, output
+            found += [f"{node}: {line}" for line in output.decode().splitlines()]
         return found
