@@ -24,6 +24,7 @@ _LINES_TOLD = 20
 _LOOK_S = 30.0
 _STEP = re.compile(r"(?:\[\d+/\d+\] )?(?:Step|STEP) (\d+)/(\d+) ?: (.*)")
 _BUILDERS_OWN = re.compile(r" ?--->|Removing intermediate container")
+_FAILED = re.compile(r"(?:returned a non-zero code:|while running runtime: exit status) (\d+)")  # Docker's, Podman's
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _NEW_IN_BUILDKIT = {
     "RUN": ("mount", "network", "security"),
@@ -58,7 +59,7 @@ def build(order: BuildOrder, workshop: Workshop, say: Say, quiet_s: float = QUIE
     """
     if workshop.engine.info.kind is EngineKind.DOCKER and (problems := tuple(needing_buildkit(order.dockerfile))):
         raise InputError(problems)
-    progress = _Progress(order)
+    progress = _Progress(order, workshop.engine.info.kind)
     try:
         with workshop.sdk(quiet_s) as client, our_errors(workshop.name, f"build {order.name}"):
             for event in client.build(**_parameters(order)):
@@ -112,8 +113,9 @@ def _parameters(order: BuildOrder) -> dict[str, Any]:
 class _Progress:
     """Follows a build's events: the step under way, its last lines, and the engine's error."""
 
-    def __init__(self, order: BuildOrder) -> None:
+    def __init__(self, order: BuildOrder, kind: EngineKind) -> None:
         self._order = order
+        self._kind = kind
         self._step: tuple[int, int, str] | None = None
         self._lines: deque[str] = deque(maxlen=_LINES_TOLD)
         self._pulled: dict[str, str] = {}
@@ -152,15 +154,19 @@ class _Progress:
 
     def _place(self) -> str:
         assert self._step is not None
-        number, total, _ = self._step
-        instructions: tuple[Instruction, ...] = self._order.dockerfile.instructions
-        # Docker counts every instruction, and the label it was told to add; Podman each stage's by themselves.
-        if total in (len(instructions), len(instructions) + 1) and number <= len(instructions):
+        number, total, text = self._step
+        instructions = self._order.dockerfile.instructions
+        if self._kind is EngineKind.DOCKER and number <= len(instructions):
             return f"{self._order.dockerfile.file}:{instructions[number - 1].line}"
+        # Podman counts each stage's by themselves.
+        lines = [one.line for one in instructions if _plain(one) == "".join(text.split())]
+        if len(lines) == 1:
+            return f"{self._order.dockerfile.file}:{lines[0]}"
         return f"step {number} of {total} of {self._order.dockerfile.file}"
 
     def _command(self, error: str) -> str:
-        return self._step[2] if self._step and "returned a non-zero code" in error else error
+        """The step's command where that is what failed; else the engine's own words."""
+        return self._step[2] if self._step and _FAILED.search(error) else error
 
     def _say_pull(self, event: Mapping[str, Any], say: Say) -> None:
         """A line for each layer's states, not one for each percent."""
@@ -170,8 +176,14 @@ class _Progress:
             say(f"{layer}: {status}\n" if layer else f"{status}\n")
 
 
+def _plain(one: Instruction) -> str:
+    """An instruction without any blank, to be compared with what a builder makes of it."""
+    flags = "".join(f"--{name}={value}" for name, value in one.flags)
+    return "".join(f"{one.keyword}{flags}{one.text}".split())
+
+
 def _code(error: str) -> str:
-    found = re.search(r"returned a non-zero code: (\d+)", error)
+    found = _FAILED.search(error)
     return f" (exit code {found[1]})" if found else ""
 
 

@@ -18,6 +18,7 @@ from dgrid.images.machine import Workshop
 from dgrid.images.rules import findings_for
 from dgrid.nodes.engine_http import our_errors
 from dgrid.plan.allocation import Submitter
+from dgrid.plan.facts import EngineKind
 
 __all__ = ["check_directory", "check_image", "count_errors", "findings_for", "planning_findings", "to_data"]
 
@@ -53,7 +54,9 @@ def check_image(workshop: Workshop, reference: str, submitter: Submitter) -> tup
             ) from error
         view = view_of_image(reference, found, submitter, workshop.engine.info.architecture)
         with looked_into(workshop, client, reference, submitter) as files:
-            return findings_for(with_files(view, found.get("Config") or {}, files))
+            # Podman settles whose a volume is when a container starts, and until then hides the image's directory.
+            volumes = workshop.engine.info.kind is EngineKind.DOCKER
+            return findings_for(with_files(view, found.get("Config") or {}, files, volumes))
 
 
 def planning_findings(
@@ -77,11 +80,7 @@ def planning_findings(
         volumes=tuple(volume for volume in view.volumes if volume.value.rstrip("/") not in mounted),
         ports=view.ports if host_network else (),
     )
-    return tuple(
-        replace(one, severity=Severity.WARNING) if one.rule.name == "volume" else one
-        for one in findings_for(view)
-        if one.rule.name not in _NOT_WHEN_PLANNING
-    )
+    return tuple(one for one in findings_for(view) if one.rule.name not in _NOT_WHEN_PLANNING)
 
 
 def count_errors(findings: Iterable[Finding]) -> int:

@@ -44,11 +44,12 @@ def view_of_image(
         bases=(Said(reference, reference),),
         architecture=Said(architecture, reference) if architecture else None,
         node_architecture=node_architecture,
+        volumes_open=True,
     )
 
 
-def with_files(view: View, config: Mapping[str, Any], files: Files) -> View:
-    """The view with facts of the entry command's files and of the volumes' directories."""
+def with_files(view: View, config: Mapping[str, Any], files: Files, volumes: bool) -> View:
+    """The view with facts of the entry command's files and, with ``volumes``, of the volumes' directories."""
     environment = dict(pair.partition("=")[::2] for pair in config.get("Env") or ())
     search = (environment.get("PATH") or SEARCH_PATH).split(":")
     work_dir = str(config.get("WorkingDir") or "/")
@@ -60,8 +61,8 @@ def with_files(view: View, config: Mapping[str, Any], files: Files) -> View:
             names += _named_in(facts, view.entry)
     for _, settings, _ in sshd_starts(command_line(view.entry)):
         known[settings] = files.facts(settings, settings, Need.SETTINGS)
-    volumes = [files.facts(volume.value, volume.value, Need.WRITE) for volume in view.volumes]
-    return replace(view, files=(*known.values(), *volumes))
+    written = [files.facts(one.value, one.value, Need.WRITE) for one in view.volumes] if volumes else []
+    return replace(view, files=(*known.values(), *written), volumes_open=not volumes)
 
 
 def _named_in(facts: FileFacts, entry: tuple[str, ...]) -> list[tuple[str, Need]]:

@@ -16,6 +16,7 @@ from dgrid.images.machine import Workshop
 from dgrid.images.view import FileFacts, Kind, Need
 from dgrid.nodes.engine_http import BASE_URL, checked, our_errors
 from dgrid.plan.allocation import Submitter
+from dgrid.plan.facts import EngineKind
 from dgrid.plan.naming import LABEL_USER
 
 LABEL_LOOK = "io.dgrid.image.look"
@@ -37,12 +38,22 @@ def looked_into(workshop: Workshop, client: Any, reference: str, submitter: Subm
             command=["-"],
             user=f"{submitter.uid}:{submitter.gid}",
             network_disabled=True,
+            host_config=_as_in_a_run(workshop, client),
             labels={LABEL_LOOK: "1", LABEL_USER: submitter.name},
         )["Id"]
     try:
         yield ImageFiles(workshop.name, client, made, reference, submitter)
     finally:
         workshop.engine.remove(made)
+
+
+def _as_in_a_run(workshop: Workshop, client: Any) -> Any:
+    """Rootless Podman tells of owners as its user namespace has them, so that must be the one of runs."""
+    config = client.create_host_config()
+    info = workshop.engine.info
+    if info.kind is EngineKind.PODMAN and info.rootless:
+        config["UsernsMode"] = "keep-id"
+    return config
 
 
 class ImageFiles:

@@ -36,7 +36,8 @@ def _volume(view: View) -> _Found:
                 yield _WARNING, volume.place, f"VOLUME {volume.value}: {text}"
             else:
                 text = "its directory is root's, unless the image made it yours"
-                yield _ERROR, volume.place, f"VOLUME {volume.value}: {text}"
+                severity = _WARNING if view.volumes_open else _ERROR
+                yield severity, volume.place, f"VOLUME {volume.value}: {text}"
         elif file.shut or not file.allows(view.submitter, 2 | 1):
             yield _ERROR, volume.place, f"VOLUME {volume.value}: {_whose(file)}, and {_you(view)} cannot write there"
 

@@ -70,7 +70,8 @@ class View:
     ``ports`` are as exposed (``22/tcp``). ``entry`` is entrypoint and command together, empty where there is none.
     ``bases`` are names of images that must mean the same tomorrow. ``architecture`` is in the words of engines
     (``amd64``), None where open; ``node_architecture`` is that of where it is to run. ``runs`` and ``buildkit`` are
-    a Dockerfile's: RUN instructions, and what only BuildKit understands.
+    a Dockerfile's: RUN instructions, and what only BuildKit understands. ``volumes_open`` says that nobody has looked
+    whose the directories of the volumes are.
     """
 
     name: str
@@ -86,3 +87,4 @@ class View:
     node_architecture: str | None = None
     runs: tuple[Said, ...] = ()
     buildkit: tuple[Said, ...] = ()
+    volumes_open: bool = False
