@@ -18,7 +18,7 @@ test:
 check:
 	@scripts/environment --test
 	@scripts/check-style
-	@.venv/bin/python -m pytest tests/plan tests/batch tests/cli
+	@.venv/bin/python -m pytest -m "not lab" tests/test_*.py tests/plan tests/batch tests/cli
 
 docs:
 	@scripts/environment
