@@ -8,14 +8,24 @@ import os
 import select
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from dgrid.errors import DgridError, OutputError, UsageError
 from dgrid.nodes.container_stream import AttachStream
 from dgrid.nodes.terminal import Streams, write_all
+from dgrid.plan.plan import Instance
 
 Sink = Callable[[bool, bytes], None]
 """Takes (is stderr, bytes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEnded:
+    """A worker's output, kept in a file, has ended, or cannot be written there any more."""
+
+    worker: Instance
+    failure: DgridError | None
 
 
 class LogDirectory:

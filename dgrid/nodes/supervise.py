@@ -10,7 +10,7 @@ from dgrid.errors import NodeError
 from dgrid.nodes.cluster import Cluster, Machine
 from dgrid.nodes.head_session import HeadSession, OutputEnded, Resized, SignalObeyed
 from dgrid.nodes.narrator import Narrator
-from dgrid.nodes.output import LogDirectory, Pump, to_streams
+from dgrid.nodes.output import KeptEnded, LogDirectory, Pump, Sink, to_streams
 from dgrid.nodes.signals import StopSignals
 from dgrid.nodes.start import ContainerIds, start
 from dgrid.nodes.terminal import Streams
@@ -23,7 +23,7 @@ _STOPPED_DRAIN_S = 2.0
 _LOOK_AGAIN_S = 30.0
 _LOOK_OFTEN_S = 1.0
 
-_Entry = Ended | EventsLost | OutputEnded | Resized | SignalObeyed | None
+_Entry = Ended | EventsLost | KeptEnded | OutputEnded | Resized | SignalObeyed | None
 """What wakes the supervisor; None is a signal."""
 
 
@@ -43,16 +43,24 @@ class Supervisor:
         self._logs = logs
         self._inbox: SimpleQueue[_Entry] = SimpleQueue()
         self._watch = Watch(plan, ids, cluster, self._inbox)
-        self._workers = Workers(plan, ids, cluster, narrator)
+        self._kept: dict[str, Sink] = {}
+        self._workers = Workers(plan, ids, cluster, narrator, self._keep_output)
 
     def watch_workers(self) -> None:
         """Before the workers' start: subscribe to their ends, and to their output where it is kept."""
         self._watch.subscribe_all()
         for worker in self._plan.instances:
             if self._logs is not None and not worker.container.interactive:
-                engine = self._cluster.engine(worker.node)
-                attached = engine.attach(self._ids[worker.name], tty=False, stdin=False)
-                Pump(attached, (self._logs.sink(worker.name),), lambda _failure: None).start()
+                self._kept[worker.name] = self._logs.sink(worker.name)
+                self._keep_output(worker)
+
+    def _keep_output(self, worker: Instance) -> None:
+        """Before each start of the worker, as its end ends the stream, too."""
+        if worker.name in self._kept:
+            attached = self._cluster.engine(worker.node).attach(self._ids[worker.name], tty=False, stdin=False)
+            Pump(
+                attached, (self._kept[worker.name],), lambda failure: self._inbox.put(KeptEnded(worker, failure))
+            ).start()
 
     def run_head(self) -> int:
         """Attach to the head container, start it, stay until it ends; returns its exit code.
@@ -104,6 +112,8 @@ class Supervisor:
                 session.output_ended = True
                 if failure is not None:
                     raise failure
+            case KeptEnded(worker, failure) if failure is not None:
+                self._narrator.note(f"{worker.node.name}: the output of {worker.name} is not kept any more: {failure}")
             case EventsLost(machine):
                 self._events_lost(machine)
             case Resized():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 
 from dgrid.errors import NodeError, WorkerFailed
 from dgrid.nodes.cluster import Cluster, Machine
@@ -20,11 +21,15 @@ _TAIL_LINES = 20
 class Workers:
     """Decides over ended workers, and tells the user of those that failed."""
 
-    def __init__(self, plan: Plan, ids: ContainerIds, cluster: Cluster, narrator: Narrator) -> None:
+    def __init__(
+        self, plan: Plan, ids: ContainerIds, cluster: Cluster, narrator: Narrator,
+        before_start: Callable[[Instance], None],
+    ) -> None:  # fmt: skip
         self._plan = plan
         self._ids = ids
         self._cluster = cluster
         self._narrator = narrator
+        self._before_start = before_start
         self._restarts: dict[str, int] = {}
 
     def ended(self, worker: Instance) -> bool:
@@ -56,6 +61,7 @@ class Workers:
             f"{worker.node.name}: {worker.name} ended with exit code {state.exit_code}; "
             f"starting it again ({done + 1} of {allowed})"
         )
+        self._before_start(worker)
         start(worker, state.container_id, self._cluster)
         return True
 

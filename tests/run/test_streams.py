@@ -87,4 +87,22 @@ def test_log_dir_has_a_file_for_each_container(jobs: Jobs) -> None:
     jobs.dgrid(f"{options} --log-dir {directory}")
     logs = jobs.lab.run(["sh", "-c", f"cd {directory}; tail -n +1 *"]).stdout.decode()
     assert "head.log <==\nfrom head" in logs
-    assert logs.count("from w\nerr") == 2
+    assert logs.count("from w\n") == logs.count("err\n") == 2
+
+
+def test_log_dir_has_the_output_of_each_start(jobs: Jobs) -> None:
+    """A worker that was started again goes on in its file."""
+    options = jobs.write(
+        head("sleep", "6"), worker("w", *shell("echo once; exit 9"), failure_policy="restart", max_restarts=1)
+    )
+    ended = jobs.dgrid(f"{options} --log-dir logs; cat logs/w.log", before="cd $(mktemp -d);")
+    assert ended.text == "once\nonce\n"
+
+
+def test_log_that_cannot_be_written_is_said(docker_jobs: Jobs) -> None:
+    """A full disk under a worker's log is told, and the run goes on."""
+    options = docker_jobs.write(head("sleep", "3"), worker("w", *shell("echo hello; sleep 9")))
+    full = "cd $(mktemp -d); mkdir logs; ln -s /dev/full logs/w.log;"
+    ended = docker_jobs.dgrid(f"{options} --log-dir logs", before=full)
+    assert "the output of w is not kept any more: cannot write to the log directory (No space left" in ended.err
+    assert ended.code == 0
