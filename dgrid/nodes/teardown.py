@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from dgrid.errors import NodeError
 from dgrid.nodes.cluster import Cluster, Machine
@@ -38,15 +38,25 @@ def tear_down(plan: Plan, ids: ContainerIds, cluster: Cluster, stop: StopSignals
     machines, parallel = cluster.machines, max(cluster.settings.parallel, 1)
     problems = errors_of(
         fan_out(
-            machines, lambda one: _end_containers(one.engine, labels, signals, patience), parallel, late=patience.lost
+            machines,
+            lambda one: _end_containers(one.engine, labels, signals, patience),
+            parallel,
+            late=patience.for_a_step(),
         )
     )
     if not plan.networks:
         return problems
     # Only now: a network goes when nothing on any node is connected to it.
     makers = {request.node for request in plan.networks}
+    failed = {problem.node for problem in problems}
+    asked = tuple(one for one in machines if one.name not in failed or _is_among(one, makers))
     return problems + errors_of(
-        fan_out(machines, lambda one: _end_networks(one, labels, _is_among(one, makers)), parallel)
+        fan_out(
+            asked,
+            lambda one: _end_networks(one, labels, _is_among(one, makers)),
+            parallel,
+            late=patience.for_a_step(),
+        )
     )
 
 
@@ -64,19 +74,24 @@ class _Patience:
         self._stop = stop
         self._before = len(stop.received)
         self._deadline = (stop.first_at or time.monotonic()) + grace_s
-        self._hurried_since: float | None = None
 
     def is_over(self) -> bool:
         return self._is_hurried() or time.monotonic() > self._deadline
 
-    def lost(self, machine: Machine) -> NodeError | None:
-        """What to give a machine up with: a second signal came a while ago, and its engine is not done yet."""
-        if not self._is_hurried():
-            return None
-        self._hurried_since = self._hurried_since or time.monotonic()
-        if time.monotonic() - self._hurried_since < _HURRY_S:
-            return None
-        return NodeError(machine.name, f"its engine did not remove all within {_HURRY_S:g} s after the second signal")
+    def for_a_step(self) -> Callable[[Machine], NodeError | None]:
+        """Tells, for a step of the teardown, the error to give a machine up with; None while it may go on."""
+        hurried_since: float | None = None
+
+        def lost(machine: Machine) -> NodeError | None:
+            nonlocal hurried_since
+            if not self._is_hurried():
+                return None
+            hurried_since = hurried_since or time.monotonic()
+            if time.monotonic() - hurried_since < _HURRY_S:
+                return None
+            return NodeError(machine.name, "its engine did not remove all soon after the second signal")
+
+        return lost
 
     def _is_hurried(self) -> bool:
         signals = len(self._stop.received)

@@ -226,3 +226,18 @@ def test_other_errors_are_not_tried_again(error):
     with pytest.raises(type(error)):
         retry(calls, first_wait_s=0.001)
     assert len(calls.times) == 1
+
+
+def test_what_lasts_too_long_can_be_given_up():
+    """With the error that says so; the others' outcomes are waited for."""
+    release = threading.Event()
+    try:
+        outcomes = fan_out(
+            ("stuck", "slow"),
+            lambda name: release.wait(60) if name == "stuck" else time.sleep(0.3),
+            2,
+            late=lambda name: NodeError(name, "given up") if name == "stuck" else None,
+        )
+    finally:
+        release.set()
+    assert [(one.item, one.error and one.error.what) for one in outcomes] == [("stuck", "given up"), ("slow", None)]

@@ -193,3 +193,18 @@ def test_a_reader_that_sleeps_does_not_hold_up_the_end(docker_jobs: Jobs) -> Non
     assert code == "143"
     assert int(seconds) < 15
     assert docker_jobs.left() == []
+
+
+def test_second_signal_does_not_wait_for_an_engine_that_hangs(docker_jobs: Jobs) -> None:
+    """The node whose engine hangs is named, and the run ends without waiting for its answers."""
+    stuck = docker_jobs.lab.nodes[1]
+    options = docker_jobs.write(head(*shell("trap 'exit 0' TERM; while :; do sleep 0.1; done")), worker("w"))
+    docker_jobs.lab.run(["sh", "-c", "(sleep 12; kill -STOP $(pidof dockerd); sleep 40; kill -CONT $(pidof dockerd)) "
+                         ">/dev/null 2>&1 &"], host=stuck, user="root", check=True)  # fmt: skip
+    ended = docker_jobs.dgrid(
+        "", before=f"dgrid {options} & sleep 14; kill $!; sleep 3; kill $!; SECONDS=0; wait $!; echo $? $SECONDS; exit;"
+    )
+    code, seconds = ended.text.split()
+    assert code == "143"
+    assert int(seconds) < 25
+    assert f"{stuck}: its engine did not remove all soon after the second signal" in ended.err
