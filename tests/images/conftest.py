@@ -8,6 +8,7 @@ from pathlib import Path
 
 import docker
 import pytest
+from builds import USER, build_context, parse
 
 from dgrid.config import Settings
 from dgrid.images.build import BuildOrder, build
@@ -16,7 +17,6 @@ from dgrid.images.machine import Workshop, first_engine
 from dgrid.lab.machine import DEFAULT_ENGINE, machine_at
 from dgrid.lab.node_image import ensure_base
 from dgrid.plan.allocation import Node
-from tests.images.builds import USER, build_context, parse
 
 Build = Callable[..., str]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from builds import USER, build_context
 
 from dgrid.errors import UsageError
 from dgrid.images.check import check_directory
 from dgrid.images.finding import RULES, Severity
-from tests.images.builds import USER, build_context
 
 ME = "ARG UID\nARG GID\nUSER ${UID}:${GID}\n"
 ERROR, WARNING = Severity.ERROR, Severity.WARNING

@@ -6,6 +6,7 @@ import io
 import tarfile
 
 import pytest
+from builds import BASE, USER, build_context, parse
 
 from dgrid.config import Settings
 from dgrid.errors import EngineUnreachable, ImageError, InputError, ManyNodesError, UsageError
@@ -16,7 +17,6 @@ from dgrid.images.identity import identity_arguments
 from dgrid.images.init import write_dockerfile
 from dgrid.images.machine import first_engine
 from dgrid.plan.allocation import Node
-from tests.images.builds import BASE, USER, build_context, parse
 
 NAME = "localhost/dgridtest/test-build:1"
 

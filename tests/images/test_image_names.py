@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from builds import BASE, USER
 
 from dgrid.errors import UsageError
 from dgrid.images.dockerfile import parse_dockerfile
 from dgrid.images.identity import identity_arguments, meaning
 from dgrid.images.names import default_name, full_reference, image_name, is_named_for, registry_of, user_part
-from tests.images.builds import BASE, USER
 
 
 @pytest.mark.parametrize(

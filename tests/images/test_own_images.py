@@ -9,10 +9,10 @@ from contextlib import suppress
 
 import docker
 import pytest
+from builds import USER
 
 from dgrid.errors import ImageError, UsageError
 from dgrid.images.own import own_images, push, push_refusal, remove
-from tests.images.builds import USER
 
 
 @pytest.fixture
