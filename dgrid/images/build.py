@@ -12,6 +12,7 @@ from typing import Any
 from dgrid.errors import EngineError, ImageError, InputError, LinkError, Problem
 from dgrid.images.context import Context, context_stream
 from dgrid.images.dockerfile import Dockerfile, Instruction
+from dgrid.images.login import logins_told
 from dgrid.images.machine import Workshop
 from dgrid.images.names import LABEL_USER
 from dgrid.nodes.engine_http import our_errors
@@ -61,7 +62,11 @@ def build(order: BuildOrder, workshop: Workshop, say: Say, quiet_s: float = QUIE
         raise InputError(problems)
     progress = _Progress(order, workshop.engine.info.kind)
     try:
-        with workshop.sdk(quiet_s) as client, our_errors(workshop.name, f"build {order.name}"):
+        with (
+            workshop.sdk(quiet_s) as client,
+            logins_told(workshop.name),
+            our_errors(workshop.name, f"build {order.name}"),
+        ):
             for event in client.build(**_parameters(order)):
                 progress.take(event, say)
                 if progress.error is not None:

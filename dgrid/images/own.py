@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dgrid.errors import EngineNotFound, ImageError, UsageError
+from dgrid.images.login import logins_told
 from dgrid.images.machine import Workshop
 from dgrid.images.names import LABEL_USER, LOCAL, is_named_for, registry_of, user_part
 from dgrid.nodes.engine_http import our_errors
@@ -63,7 +64,8 @@ def push(workshop: Workshop, name: str, user: str, say: Callable[[str], None]) -
             f"build it with --registry HOST:PORT"
         )
     digest, told = "", dict[str, str]()
-    with workshop.sdk(_SILENCE_S) as client, our_errors(workshop.name, f"push {name}"):
+    action = f"push {name}"
+    with workshop.sdk(_SILENCE_S) as client, logins_told(workshop.name), our_errors(workshop.name, action):
         _name_for_registry(client, name, registry)
         _check_own(_inspect(workshop, name), name, user)
         for event in client.push(name, stream=True, decode=True):

@@ -132,6 +132,19 @@ def test_a_registrys_refusal_is_told_in_its_words(workshop, registry, named, sta
     assert said.endswith(f" — {remedy.format(host=host)}")
 
 
+def test_a_missing_credential_helper_is_told_as_such(workshop, named, tmp_path, monkeypatch):
+    """It is the user's own settings that name it, and no engine or registry is to blame."""
+    name = named("127.0.0.1:9/dgridtest/pushed:1")
+    (tmp_path / "config.json").write_text('{"credHelpers": {"127.0.0.1:9": "dgridtest"}}')
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with pytest.raises(ImageError) as raised:
+        push(workshop, name, USER.name, lambda _text: None)
+    assert raised.value.what.startswith(
+        "your registry logins cannot be read (docker-credential-dgridtest not installed or not available in PATH) — "
+        "~/.docker/config.json names that helper"
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [
