@@ -68,9 +68,15 @@ def _unframe(pieces: Iterator[bytes]) -> Iterator[tuple[bool, bytes]]:
                 yield is_stderr, part
 
 
-def hijack(node: str, stream: Stream, path: str, half_close: Callable[[Stream], None], tty: bool) -> AttachStream:
-    """Turn an HTTP connection into an attached container's raw stream. Raises EngineError."""
-    answer = _ask(node, stream, f"POST {path} HTTP/1.1\r\nUpgrade: tcp\r\nConnection: Upgrade\r\nContent-Length: 0")
+def hijack(
+    node: str, stream: Stream, path: str, half_close: Callable[[Stream], None], tty: bool, body: bytes = b""
+) -> AttachStream:
+    """Turn an HTTP connection into an attached container's, or command's, raw stream. Raises EngineError.
+
+    ``body`` is the JSON that goes with the request.
+    """
+    head = f"POST {path} HTTP/1.1\r\nUpgrade: tcp\r\nConnection: Upgrade\r\nContent-Type: application/json"
+    answer = _ask(node, stream, f"{head}\r\nContent-Length: {len(body)}", body)
     return AttachStream(stream, answer.rest, tty, half_close)
 
 
@@ -131,13 +137,13 @@ class _Answer:
     rest: bytes
 
 
-def _ask(node: str, stream: Stream, request: str) -> _Answer:
+def _ask(node: str, stream: Stream, request: str, body: bytes = b"") -> _Answer:
     """Send a request and read the answer's header; ``rest`` is what came after it.
 
     Raises EngineError, or what the stream raises; the stream is closed then.
     """
     try:
-        stream.sendall(f"{request}\r\nHost: engine\r\n\r\n".encode())
+        stream.sendall(f"{request}\r\nHost: engine\r\n\r\n".encode() + body)
         header, rest = _read_header(node, stream)
         found = _STATUS.match(header)
         if found is None:

@@ -24,6 +24,7 @@ from dgrid.plan.facts import EngineKind
 from dgrid.plan.request import CreateRequest, FileToPlace, NetworkRequest
 
 _POLL_S = 0.05
+_ATTACHED = b'{"Detach":false,"Tty":false}'
 # 1.41 is Docker 20.10's and Podman 4's; Docker 29 dropped what is older than 1.44.
 _OLDEST_API, _NEWEST_API = (1, 41), (1, 47)
 # A detach sequence nobody types: without one, ctrl-p ctrl-q would detach, and every ctrl-p would wait for a second key.
@@ -127,7 +128,16 @@ class DockerApi:
         deadline = time.monotonic() + timeout_s
         with our_errors(self.node, "run a command in the container"):
             exec_id = self._client.exec_create(container_id, list(command), user=user)["Id"]
-            self._client.exec_start(exec_id, detach=True)
+            # Attached, as Podman 4.3 never notices the end of a detached one. By hand: the SDK has no deadline for it.
+            path = self._path(f"/exec/{exec_id}/start")
+            output = hijack(self.node, self._dial(), path, self._link.half_close, tty=False, body=_ATTACHED)
+            closer = threading.Timer(timeout_s, output.close)
+            closer.daemon = True
+            closer.start()
+            for _ in output.chunks():
+                pass
+            closer.cancel()
+            output.close()
             while (state := self._client.exec_inspect(exec_id))["Running"]:
                 if time.monotonic() > deadline:
                     raise EngineTimeout(self.node, f"the command did not end within {timeout_s:g} s")
@@ -144,7 +154,8 @@ class DockerApi:
             return LogStream(self.node, self._dial(), self._path(f"/containers/{container_id}/logs?{query}"))
 
     def events(self, labels: Mapping[str, str]) -> EventStream:
-        filters = {"type": ["container"], "event": ["die"], "label": _label_list(labels)}
+        # Podman 4.3 filters by its own word, "died", and tells "die" all the same.
+        filters = {"type": ["container"], "event": ["die", "died"], "label": _label_list(labels)}
         query = urlencode({"filters": json.dumps(filters)})
         with our_errors(self.node, "watch the containers"):
             return EventStream(self.node, self._dial(), self._path(f"/events?{query}"))
@@ -267,7 +278,8 @@ def _engine_info(version: Mapping[str, Any], info: Mapping[str, Any], has_catato
     return EngineInfo(
         kind=kind,
         version=version["Version"],
-        rootless=any("rootless" in option for option in info.get("SecurityOptions") or ()),
+        # The first is Podman's own key, which 4.3 tells alone.
+        rootless=bool(info.get("Rootless")) or any("rootless" in one for one in info.get("SecurityOptions") or ()),
         has_init=has_catatonit if kind is EngineKind.PODMAN else bool(info.get("InitBinary")),
         architecture=version.get("Arch", ""),
         swarm_managers=frozenset(managers),

@@ -160,7 +160,7 @@ def podman_node(directory: Path) -> Iterator[Link]:
 def podman_bench(link: Link) -> Iterator[Bench]:
     """The ordinary user's rootless Podman on that node."""
     findings = probe(link, (), (), 10)
-    engine = choose_engine(link, findings, "podman", None, 60)
+    engine, _ = choose_engine(link, findings, "podman", None, 60)
     try:
         yield Bench(engine, findings.uid)
     finally:

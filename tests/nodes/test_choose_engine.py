@@ -94,7 +94,7 @@ def found(*sockets, has_podman=False):
 
 
 def choose(findings, wanted="auto", socket_path=None, link=None):
-    return choose_engine(link or FakeLink(), findings, wanted, socket_path, 2)
+    return choose_engine(link or FakeLink(), findings, wanted, socket_path, 2)[0]
 
 
 class TestWhichIsTaken:

@@ -130,6 +130,14 @@ def test_a_proper_engine_is_recognised(engine_answering):
     assert (info.swarm_managers, info.is_manager) == (frozenset(), False)
 
 
+def test_podman_4_3_tells_by_another_key_that_it_is_rootless(engine_answering):
+    """As measured on 4.3.1; newer ones have it among the security options, as Docker does."""
+    version = VERSION.replace(b"20.10.24", b"4.3.1").replace(b"[]", b'[{"Name":"Podman Engine"}]')
+    info = b'{"Rootless":true,"SecurityOptions":["name=seccomp,profile=default"]}'
+    found = engine_answering(answers(version, info)).info
+    assert (found.kind.value, found.rootless) == ("podman", True)
+
+
 def test_an_engine_that_is_too_old_is_told(engine_answering):
     """With its version, and what is needed."""
     old = VERSION.replace(b"1.41", b"1.40").replace(b"20.10.24", b"19.03.1")

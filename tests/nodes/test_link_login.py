@@ -96,13 +96,13 @@ def test_without_any_key_the_remedy_is_to_make_one(own_sshd, tmp_path):
 def test_a_key_that_is_not_accepted_is_told(own_sshd, tmp_path):
     """With the user's name and the number of keys tried."""
     keys = [make_key(tmp_path / name) for name in ("one", "two")]
-    with pytest.raises(LoginError, match=f"node1: ssh accepts none of the 2 keys of {USER}; .*ssh-copy-id help"):
+    with pytest.raises(LoginError, match=f"node1: ssh does not accept any of the 2 keys of {USER}; .*ssh-copy-id help"):
         own_sshd.paramiko(*keys)
 
 
 def test_a_wrong_user_is_named(own_sshd):
     """As the keys are his."""
-    with pytest.raises(LoginError, match="ssh accepts none of the 1 keys of nobodyhere"):
+    with pytest.raises(LoginError, match="ssh does not accept the only key of nobodyhere"):
         own_sshd.paramiko(user="nobodyhere")
 
 
@@ -110,7 +110,7 @@ def test_more_keys_than_sshd_wants_to_see(tmp_path):
     """MaxAuthTries ends the connection: that is a refusal, not a broken network."""
     with sshd(tmp_path, MaxAuthTries=2) as server:
         strangers = [make_key(tmp_path / f"k{number}") for number in range(4)]
-        with pytest.raises(LoginError, match="ssh accepts none of the 2 keys"):
+        with pytest.raises(LoginError, match="ssh does not accept any of the 2 keys"):
             server.paramiko(*strangers, server.key)
 
 
