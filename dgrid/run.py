@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from dgrid.plan.facts import NodeFacts
 from dgrid.plan.naming import LABEL_SESSION
 from dgrid.plan.plan import Plan, make_plan
 from dgrid.plan.ssh import UNMADE, RunKeys
+from dgrid.report import gather
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,13 @@ def run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) -
     """
     logs = LogDirectory(order.log_dir) if order.log_dir else None
     draft = _plan(order, {}, UNMADE)
-    for warning in draft.warnings:
-        narrator.note(warning)
+    _tell(draft.warnings, narrator)
     narrator.phase(f"checking {_count(len(draft.nodes), 'node')}")
     with open_cluster(draft, order.submitter.uid, order.settings, stop) as cluster:
+        for remark in gather((one.name, one.remark) for one in cluster.machines if one.remark):
+            narrator.milestone(remark)
         plan = _plan(order, cluster.facts(), make_run_keys(order.session))
+        _tell([warning for warning in plan.warnings if warning not in draft.warnings], narrator)
         ids: dict[str, str] = {}
         with _images(plan, cluster, order, stop, narrator), _torn_down(plan, ids, cluster, stop, narrator):
             narrator.phase(f"creating {_count(len(plan.instances), 'container')}")
@@ -67,6 +70,11 @@ def run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) -
                 start_workers(plan, ids, cluster, stop)
             narrator.milestone(f"{plan.head.name} runs on {plan.head.node.name}")
             return supervisor.run_head()
+
+
+def _tell(warnings: Iterable[str], narrator: Narrator) -> None:
+    for warning in warnings:
+        narrator.note(warning)
 
 
 def _plan(order: Order, facts: Mapping[str, NodeFacts], keys: RunKeys) -> Plan:

@@ -74,7 +74,7 @@ def _open(node: Node, uid: int, settings: Settings, opener: LinkOpener) -> Works
             raise NodeCheckError(
                 node.name, f"you have uid {findings.uid} there, but {uid} here; accounts must be the same"
             )
-        engine = choose_engine(link, findings, settings.engine, settings.engine_socket, settings.call_timeout_s)
+        engine, _ = choose_engine(link, findings, settings.engine, settings.engine_socket, settings.call_timeout_s)
         return Workshop(node, link, engine)
     except NodeError:
         link.close()

@@ -20,21 +20,44 @@ _PODMAN_SERVICE = (
 )
 
 
-def choose_engine(link: Link, findings: Findings, wanted: str, socket_path: str | None, timeout_s: float) -> DockerApi:
-    """The engine to use on the link's node. ``wanted`` is "auto", "docker" or "podman". Raises EngineError.
+def choose_engine(
+    link: Link, findings: Findings, wanted: str, socket_path: str | None, timeout_s: float
+) -> tuple[DockerApi, str | None]:
+    """The engine to use on the link's node, and why it is not Docker if there is one. Raises EngineError.
 
-    ``socket_path`` names the socket where the site has it in an unusual place.
+    ``wanted`` is "auto", "docker" or "podman"; ``socket_path`` names the socket where the site has it in an unusual
+    place.
     """
     refusals: list[str] = []
     for path in _sockets(findings, wanted, socket_path):
         try:
-            return _suitable(docker_api.connect(link, path, timeout_s, findings.has_catatonit))
+            engine = _suitable(docker_api.connect(link, path, timeout_s, findings.has_catatonit))
+            return engine, _not_docker(engine, findings, wanted, refusals)
         except EngineUnreachable as error:
             refusals.append(error.what)
     if wanted != "docker" and findings.has_podman and socket_path is None:
         path = _start_podman(link, timeout_s)
-        return _suitable(docker_api.connect(link, path, timeout_s, findings.has_catatonit))
+        engine = _suitable(docker_api.connect(link, path, timeout_s, findings.has_catatonit))
+        return engine, _not_docker(engine, findings, wanted, refusals)
     raise EngineUnreachable(link.node, _nothing_found(findings, wanted, socket_path, refusals))
+
+
+def _not_docker(engine: DockerApi, findings: Findings, wanted: str, refusals: list[str]) -> str | None:
+    """What kept dgrid from the node's Docker; None where it has none, or Podman was asked for."""
+    if wanted != "auto" or engine.info.kind is EngineKind.DOCKER:
+        return None
+    refusals = [*refusals, *_forbidden(findings, wanted)]
+    return f"Podman is used there: {'; '.join(refusals)}" if refusals else None
+
+
+def _forbidden(findings: Findings, wanted: str) -> list[str]:
+    return [
+        f"cannot reach Docker at {found.path} (permission denied). Are you in the group docker there?"
+        if found.engine == "docker"
+        else f"cannot reach Podman at {found.path} (permission denied)"
+        for found in findings.sockets
+        if found.state == "forbidden" and wanted in ("auto", found.engine)
+    ]
 
 
 def _sockets(findings: Findings, wanted: str, socket_path: str | None) -> list[str]:
@@ -79,13 +102,7 @@ def _version(text: str) -> tuple[int, int]:
 
 def _nothing_found(findings: Findings, wanted: str, socket_path: str | None, refusals: list[str]) -> str:
     if socket_path is None:
-        refusals += [
-            f"cannot reach Docker at {found.path} (permission denied). Are you in the group docker there?"
-            if found.engine == "docker"
-            else f"cannot reach Podman at {found.path} (permission denied)"
-            for found in findings.sockets
-            if found.state == "forbidden" and wanted in ("auto", found.engine)
-        ]
+        refusals += _forbidden(findings, wanted)
     if not refusals:
         refusals.append("found no container engine" if wanted == "auto" else f"found no {wanted}")
     if wanted != "docker" and not findings.has_podman:

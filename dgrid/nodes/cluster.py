@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from dgrid.config import Settings
-from dgrid.errors import NodeCheckError, NodeError
+from dgrid.errors import DgridError, NodeCheckError, NodeError
 from dgrid.nodes.choose_engine import choose_engine
 from dgrid.nodes.engine import Engine, EngineInfo
-from dgrid.nodes.fanout import errors_of, fan_out, values_of
+from dgrid.nodes.fanout import fan_out, values_of
 from dgrid.nodes.link import Link, LinkKind
 from dgrid.nodes.open_link import LinkOpener
 from dgrid.nodes.probe import Findings, probe
@@ -25,11 +25,15 @@ from dgrid.plan.request import CreateRequest
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One machine with its link and engine. With ``--local`` it stands for several ``nodes``."""
+    """One machine with its link and engine. With ``--local`` it stands for several ``nodes``.
+
+    ``remark`` says why its engine is not the one to be expected, None if it is.
+    """
 
     nodes: tuple[Node, ...]
     link: Link
     engine: Engine
+    remark: str | None = None
 
     @property
     def name(self) -> str:
@@ -79,10 +83,19 @@ def open_cluster(plan: Plan, uid: int, settings: Settings, stop: StopSignals) ->
     """Reach, log in to and check every node of the plan at once. Raises ManyNodesError with all that fail."""
     opener = LinkOpener(LinkKind(settings.link), settings.connect_timeout_s)
     groups = _by_machine(plan.nodes)
-    outcomes = fan_out(groups, lambda nodes: _open_machine(nodes, plan, uid, settings, opener), settings.parallel, stop)
-    if errors_of(outcomes):
-        Cluster(tuple(outcome.value for outcome in outcomes if outcome.value is not None), settings).close()
-    return Cluster(values_of(outcomes), settings)
+    opened: list[Machine] = []
+
+    def open_one(nodes: tuple[Node, ...]) -> Machine:
+        machine = _open_machine(nodes, plan, uid, settings, opener)
+        opened.append(machine)
+        return machine
+
+    try:
+        return Cluster(values_of(fan_out(groups, open_one, settings.parallel, stop)), settings)
+    except DgridError:
+        # Some failed, or a signal came: the others are not to stay connected.
+        Cluster(tuple(opened), settings).close()
+        raise
 
 
 def _by_machine(nodes: tuple[Node, ...]) -> tuple[tuple[Node, ...], ...]:
@@ -99,8 +112,8 @@ def _open_machine(nodes: tuple[Node, ...], plan: Plan, uid: int, settings: Setti
         writable = tuple(sorted({path for request in requests for path in _written_through(request)}))
         findings = probe(link, sources, writable, settings.connect_timeout_s)
         _check(link.node, findings, uid)
-        engine = choose_engine(link, findings, settings.engine, settings.engine_socket, settings.call_timeout_s)
-        return Machine(nodes, link, engine)
+        chosen = choose_engine(link, findings, settings.engine, settings.engine_socket, settings.call_timeout_s)
+        return Machine(nodes, link, *chosen)
     except NodeError:
         link.close()
         raise
@@ -143,24 +156,21 @@ def _facts(info: EngineInfo, address: str | None) -> NodeFacts:
 
 
 def _addresses(machines: tuple[Machine, ...]) -> dict[str, str | None]:
-    """Each machine's address as the others reach it; a lone machine needs none."""
-    if len(machines) == 1:
-        return {machines[0].name: None}
+    """Each machine's address as the others reach it, None if it cannot be learnt; a lone machine needs none."""
     theirs = {machine.name: _address_of(machine) for machine in machines if not machine.nodes[0].is_local}
-    ours = _own_address(next(iter(theirs.values())))
+    other = next((address for address in theirs.values() if address is not None), None)
+    ours = None if other is None else _own_address(other)
     return {machine.name: theirs.get(machine.name, ours) for machine in machines}
 
 
-def _address_of(machine: Machine) -> str:
+def _address_of(machine: Machine) -> str | None:
     address = machine.link.addresses()[1]
     if address is not None:
         return address
     try:
         return str(socket.getaddrinfo(machine.name, None, type=socket.SOCK_STREAM)[0][4][0])
-    except OSError as error:
-        raise NodeCheckError(
-            machine.name, f"its name does not resolve here ({error}), and ssh goes by a jump"
-        ) from error
+    except OSError:
+        return None  # ssh goes by a jump, and its name is for ssh only
 
 
 def _own_address(other: str) -> str:

@@ -127,11 +127,17 @@ sweep() {
     tries=$((tries + 1))
     [ $clean -ge 2 ] || sleep 1
   done
-  for id in $(networks); do
-    case $tool in
-    docker|podman) $tool network rm "$id" ;;
-    *) call DELETE "/networks/$id" ;;
-    esac >/dev/null 2>&1
+  # An overlay goes when the other nodes, too, have let go of it.
+  tries=0
+  while found=$(networks); [ -n "$found" ] && [ $tries -lt 60 ]; do
+    for id in $found; do
+      case $tool in
+      docker|podman) $tool network rm "$id" ;;
+      *) call DELETE "/networks/$id" ;;
+      esac >/dev/null 2>&1
+    done
+    tries=$((tries + 1))
+    sleep 1
   done
   [ -z "$scratch" ] || rm -rf $scratch
 }

@@ -41,7 +41,7 @@ def _open(nodes: tuple[Node, ...], uid: int, settings: Settings, opener: LinkOpe
             raise NodeCheckError(
                 link.node, f"you have uid {findings.uid} there, but {uid} here; accounts must be the same"
             )
-        engine = choose_engine(link, findings, settings.engine, settings.engine_socket, settings.call_timeout_s)
+        engine, _ = choose_engine(link, findings, settings.engine, settings.engine_socket, settings.call_timeout_s)
         return Machine(nodes, link, engine)
     except NodeError:
         link.close()

@@ -44,7 +44,8 @@ def _candidates(settings: SshSettings, keys: PrivateKeys) -> Iterable[PKey]:
 
 
 def _login_refused(settings: SshSettings, keys: PrivateKeys, tried: int, accepts: str) -> str:
-    text = f"ssh accepts none of the {tried} keys of {settings.user}" if tried else "there is no ssh key to log in with"
+    keys_tried = "the only key" if tried == 1 else f"any of the {tried} keys"
+    text = f"ssh does not accept {keys_tried} of {settings.user}" if tried else "there is no ssh key to log in with"
     for path, why in tuple(keys.unusable.items()):
         text += f"; {path} was left out: {why}"
     if "publickey" not in accepts:

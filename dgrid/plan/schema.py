@@ -130,6 +130,10 @@ def _type(complaint: _Complaint) -> None:
     words = " or ".join(_KINDS[name] for name in names)
     if complaint.path[-1:] == ("scale",):
         words = 'a whole number, "per_node" or "per_slot"'
+    if complaint.path == ("ssh",):
+        words = 'true, false or {"port": 2222}'
+        complaint.add(f"{kind(complaint.instance)} where {words} is meant", _example(complaint))
+        return
     remedy = wrong_kind_remedy(complaint.findings, complaint.path, complaint.instance, names)
     complaint.add(f"{kind(complaint.instance)} where {words} is meant", remedy or _example(complaint))
 
