@@ -216,12 +216,14 @@ def test_connections_dropped_under_load_are_tried_again(tmp_path, use_ssh, kind)
     """MaxStartups 4:60:12 and twelve log-ins at once: all come in."""
     with sshd(tmp_path, MaxStartups="4:60:12") as server:
         use_ssh(server.config("n*"))
-        opener = LinkOpener(kind, 10)
-        with ThreadPoolExecutor(12) as pool:
-            links = list(pool.map(lambda number: opener.open(Node(f"n{number}", 1, False)), range(12)))
-        assert [link.run("echo up", 10).output for link in links] == ["up\n"] * 12
-        for link in links:
-            link.close()
+        opener, links = LinkOpener(kind, 10), []
+        try:
+            with ThreadPoolExecutor(12) as pool:
+                list(pool.map(lambda number: links.append(opener.open(Node(f"n{number}", 1, False))), range(12)))
+            assert [link.run("echo up", 10).output for link in links] == ["up\n"] * 12
+        finally:
+            for link in links:
+                link.close()
         assert "MaxStartups" in server.log()
 
 
