@@ -21,11 +21,11 @@ def with_space(link: Link, images: EngineImages, why: str) -> str:
         listed = link.run(f"df -Pk {shlex.quote(directory)}", _LOOK_S).output
     except NodeError:
         return why  # the full disk is the news; that the node does not say more is none
-    free = [line.split() for line in listed.splitlines() if re.search(r"\d+%", line)]
-    if not free:
+    rows = [line.split() for line in listed.splitlines() if re.search(r"\d+%", line)]
+    if not rows:
         return f"{why}; the engine keeps images in {directory}"
-    blocks, available = int(free[-1][1]), int(free[-1][3])
+    free, size = int(rows[-1][3]) // 1024, int(rows[-1][1]) // 1024
     return (
-        f"{why}; the engine keeps images in {directory}, where {available // 1024} MiB of {blocks // 1024} MiB are "
-        "free: remove images there that nobody needs, or leave the node out"
+        f"{why}; the engine keeps images in {directory}, where {free} of {size} MiB are free: remove images there that "
+        "nobody needs, or leave the node out"
     )

@@ -63,7 +63,7 @@ class EngineImages:
         """Fetch an image with the submitter's login, which goes into this call alone (docker's config.json on this
         machine, and its credential helpers). Raises EngineTimeout when it is not there within ``timeout_s``."""
         with (
-            self._bounded(timeout_s, f"the image {reference} did not arrive within {timeout_s:g} s") as client,
+            self._bounded(timeout_s, f"the image {reference} did not arrive in time ({timeout_s:.0f} s)") as client,
             our_errors(self.node, f"pull the image {reference}"),
         ):
             for line in client.pull(reference, stream=True, decode=True):
@@ -123,7 +123,7 @@ class EngineImages:
     def copy_to(self, other: EngineImages, reference: str, timeout_s: float) -> None:
         """Copy an image to another node's engine, through this machine."""
         path = self.save_path(reference, other._engine.info.kind is EngineKind.PODMAN)
-        late = f"the image {reference} did not arrive within {timeout_s:g} s"
+        late = f"the image {reference} did not arrive in time ({timeout_s:.0f} s)"
         with self._bounded(timeout_s, late) as source, other._bounded(timeout_s, late) as target:
             with our_errors(self.node, f"save the image {reference}"):
                 archive = checked(source.get(f"{BASE_URL}{path}", stream=True))

@@ -231,10 +231,12 @@ class _Spreading:
             if received and time.monotonic() - self._told_at >= _TELL_EVERY_S:
                 self._told_at = time.monotonic()
                 first, last = max(received.values()) / 1e6, min(received.values()) / 1e6
-                self._narrator.milestone(
-                    f"spreading {self._image}: of about {total:.0f} MB, {first:.0f} MB have come to the first of "
-                    f"{len(names)} nodes, {last:.0f} MB to the last"
+                where = (
+                    f"to {names[0]}"
+                    if len(names) == 1
+                    else f"to the first of {len(names)} nodes, {last:.0f} to the last"
                 )
+                self._narrator.milestone(f"{self._image}: of about {total:.0f} MB, {first:.0f} have come {where}")
 
         return tell
 
