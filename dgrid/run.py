@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgrid.config import Settings
+from dgrid.images.check import planning_findings
 from dgrid.nodes.brought import Brought
 from dgrid.nodes.cluster import Cluster, open_cluster
 from dgrid.nodes.leash import put_on_leash
@@ -21,7 +22,7 @@ from dgrid.nodes.supervise import Supervisor
 from dgrid.nodes.teardown import tear_down
 from dgrid.nodes.terminal import Streams
 from dgrid.plan.allocation import Allocation, Submitter
-from dgrid.plan.definition import Definition, PullPolicy
+from dgrid.plan.definition import Definition, NetworkMode, PullPolicy
 from dgrid.plan.facts import NodeFacts
 from dgrid.plan.naming import LABEL_SESSION
 from dgrid.plan.plan import Plan, make_plan
@@ -60,6 +61,7 @@ def run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) -
         _tell([warning for warning in plan.warnings if warning not in draft.warnings], narrator)
         ids: dict[str, str] = {}
         with _images(plan, cluster, order, stop, narrator), _torn_down(plan, ids, cluster, stop, narrator):
+            _warn_of_images(plan, cluster, narrator)
             narrator.phase(f"creating {_count(len(plan.instances), 'container')}")
             make_networks(plan, cluster)
             ids.update(create_all(plan, cluster, stop))
@@ -95,6 +97,25 @@ def _images(plan: Plan, cluster: Cluster, order: Order, stop: StopSignals, narra
     finally:
         for problem in brought.clean(order.settings.parallel):
             narrator.note(f"{problem}; the image stays there")
+
+
+def _warn_of_images(plan: Plan, cluster: Cluster, narrator: Narrator) -> None:
+    """Tell what in the images goes wrong when nobody is root, as far as their configuration shows it."""
+    told: dict[str, None] = {}
+    for instance in {one.container.name: one for one in plan.instances}.values():
+        image, engine = instance.container.image, cluster.engine(instance.node)
+        for finding in planning_findings(
+            image,
+            engine.inspect_image(image),
+            plan.submitter,
+            engine.info.architecture,
+            instance.container.entrypoint or instance.container.command,
+            tuple(mount.target for mount in instance.request.mounts),
+            plan.network_mode is NetworkMode.HOST,
+        ):
+            told[f"{finding.place}: {finding.what}; `dgrid image check {image}` tells why, and what to do"] = None
+    for text in told:
+        narrator.milestone(text)
 
 
 @contextmanager

@@ -58,7 +58,7 @@ class Brought:
                 raise
             return
         if fetched.name_was_of is not None:
-            images.tag(fetched.name_was_of, fetched.image)
+            images.tag(f"sha256:{fetched.name_was_of}", fetched.image)
 
 
 def _images(machine: Machine) -> EngineImages:

@@ -53,11 +53,14 @@ class DockerApi:
 
     def image(self, reference: str) -> ImageFacts | None:
         try:
-            with our_errors(self.node, f"look up the image {reference}"):
-                found = self._client.inspect_image(reference)
+            found = self.inspect_image(reference)
         except EngineNotFound:
             return None
         return ImageFacts(found["Id"].removeprefix("sha256:"), found.get("Architecture", ""))
+
+    def inspect_image(self, reference: str) -> Mapping[str, Any]:
+        with our_errors(self.node, f"look up the image {reference}"):
+            return dict(self._client.inspect_image(reference))
 
     def create_network(self, request: NetworkRequest) -> None:
         with self._creating(), our_errors(self.node, f"make the network {request.name}"):

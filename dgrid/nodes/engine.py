@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from dgrid.nodes.container_stream import AttachStream, EventStream, LogStream
 from dgrid.plan.facts import EngineKind
@@ -55,6 +55,9 @@ class Engine(Protocol):
 
     def image(self, reference: str) -> ImageFacts | None:
         """The image of that name, None if the node does not have it."""
+
+    def inspect_image(self, reference: str) -> Mapping[str, Any]:
+        """All the engine knows of an image, in the words of its API. Raises EngineNotFound."""
 
     def create_network(self, request: NetworkRequest) -> None:
         """Make a network; it exists when this returns."""

@@ -36,7 +36,8 @@ def fan_out(
     """``fan_out(nodes, check, 32, stop)``: run ``work`` on each item, ``parallel`` at a time; outcomes in item order.
 
     Raises Stopped as soon as a signal is noted in ``stop``; work under way then goes on unheeded in its threads
-    (every call has its deadline), and none is begun. Errors other than NodeError are bugs and raised at once.
+    (every call has its deadline), and none is begun. Errors other than NodeError are bugs and raised:
+    at once, or without ``stop``, which is a clean-up, when all else is done.
     ``late`` is asked, while an item's work lasts, for the error to give it up with.
     """
     if stop is not None:
@@ -97,6 +98,7 @@ def _collect(
     stop: StopSignals | None,
     late: Callable[[_Item], NodeError | None],
 ) -> None:
+    bug: Exception | None = None
     while len(outcomes) < len(items):
         if stop is not None:
             stop.check()
@@ -110,10 +112,14 @@ def _collect(
             continue
         index, outcome = entry
         if outcome.error is not None and not isinstance(outcome.error, NodeError):
-            raise outcome.error
+            if stop is not None:
+                raise outcome.error
+            bug = bug or outcome.error  # without a signal to heed, this is a clean-up: the other items first
         if outcome.error is not None and stop is not None:
             stop.check()  # the signal itself may have brought it about
         outcomes[index] = outcome
+    if bug is not None:
+        raise bug
 
 
 def _drain(queue: SimpleQueue[int]) -> None:

@@ -137,28 +137,30 @@ class _Spreading:
             machine, found = outcome.item, outcome.value
             if outcome.error is not None:
                 continue
-            if found is None or found.image_id != self._facts.image_id:
-                if found is not None:
-                    self._narrator.note(
-                        f"{machine.name}: another image ({found.image_id[:_ID]}) has the name {self._image} there, "
-                        f"and loses it to the one of {self._source.name} ({self._facts.image_id[:_ID]})"
-                    )
-                if self._has_under_other_name(machine):
+            try:
+                has = found is not None and found.image_id == self._facts.image_id
+                if not has and found is not None:
+                    self._tell_replaced(machine, found)
+                if has or self._has_under_other_name(machine):
                     had.append(machine.name)
-                    self._having.append(machine)
+                    self._having += [] if machine is self._source else [machine]
                 else:
                     self._lacking.append(machine)
-            else:
-                had.append(machine.name)
-                if machine is not self._source:
-                    self._having.append(machine)
+            except NodeError as error:
+                self._failed[machine.name] = error.what
         return tuple(had)
+
+    def _tell_replaced(self, machine: Machine, found: StoredImage) -> None:
+        self._narrator.note(
+            f"{machine.name}: another image ({found.image_id[:_ID]}) has the name {self._image} there, "
+            f"and loses it to the one of {self._source.name} ({self._facts.image_id[:_ID]})"
+        )
 
     def _has_under_other_name(self, machine: Machine) -> bool:
         images = _images(machine)
-        if images.find(self._facts.image_id) is None:
+        if self._facts.image_id not in images.all_ids():
             return False
-        images.tag(self._facts.image_id, self._image)
+        images.tag(f"sha256:{self._facts.image_id}", self._image)
         return True
 
     def _may_reach(self, source: Machine) -> bool:

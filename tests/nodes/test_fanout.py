@@ -87,10 +87,24 @@ def test_a_bug_surfaces_at_once():
 
     began = time.monotonic()
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        fan_out(range(20), work, 2)
+        fan_out(range(20), work, 2, StopSignals())
     assert time.monotonic() - began < 0.25
     time.sleep(0.7)
     assert max(begun) <= 2
+
+
+def test_a_bug_in_a_clean_up_surfaces_when_all_is_done():
+    """Where no signal is heeded, every other item is worked on first."""
+    done = []
+
+    def work(number):
+        if number == 1:
+            raise ZeroDivisionError("a bug")
+        done.append(number)
+
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        fan_out(range(5), work, 2)
+    assert sorted(done) == [0, 2, 3, 4]
 
 
 @pytest.fixture

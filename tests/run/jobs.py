@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,3 +118,10 @@ class Jobs:
             assert code == 0, output
             found += [f"{node}: {line}" for line in output.decode().splitlines()]
         return found
+
+    def wait_gone(self, within_s: float) -> None:
+        """Waits until nothing of any run is on any node."""
+        deadline = time.monotonic() + within_s
+        while left := self.left():
+            assert time.monotonic() < deadline, left
+            time.sleep(0.5)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from jobs import Jobs, head, worker
 
@@ -12,20 +10,13 @@ pytestmark = pytest.mark.lab
 START = "dgrid {options} {extra} >/dev/null 2>&1 & until pgrep -fx 'sleep 1000' >/dev/null; do sleep 0.1; done; sleep 1"
 
 
-def until_nothing_is_left(jobs: Jobs, within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while left := jobs.left():
-        assert time.monotonic() < deadline, left
-        time.sleep(0.5)
-
-
 @pytest.mark.parametrize("extra", ["", "--link openssh"], ids=["paramiko", "openssh"])
 def test_dgrid_killed_outright(jobs: Jobs, extra: str) -> None:
     """After kill -9 of dgrid its containers are gone on every node, in seconds, and so is all else it started."""
     options = jobs.write(head("sleep", "1000"), worker("w", scale=2))
     done = jobs.lab.run(f"{START.format(options=options, extra=extra)}; kill -KILL $!; wait", host=jobs.lab.nodes[0])
     assert done.returncode == 0
-    until_nothing_is_left(jobs, 30)
+    jobs.wait_gone(30)
 
 
 def test_dgrid_killed_with_its_whole_session(jobs: Jobs) -> None:
@@ -33,7 +24,7 @@ def test_dgrid_killed_with_its_whole_session(jobs: Jobs) -> None:
     options = jobs.write(head("sleep", "1000"), worker("w"))
     script = f'setsid bash -c "{START.format(options=options, extra="").replace("$", chr(92) + "$")}; kill -KILL 0"'
     jobs.lab.run(script, host=jobs.lab.nodes[0])
-    until_nothing_is_left(jobs, 30)
+    jobs.wait_gone(30)
 
 
 def test_killed_while_creating(docker_jobs: Jobs) -> None:
@@ -44,7 +35,7 @@ def test_killed_while_creating(docker_jobs: Jobs) -> None:
             f"dgrid {options} --oversubscribe >/dev/null 2>&1 & sleep {delay}; kill -KILL $!; wait",
             host=docker_jobs.lab.nodes[0],
         )
-    until_nothing_is_left(docker_jobs, 40)
+    docker_jobs.wait_gone(40)
 
 
 def test_other_runs_are_left_alone(docker_jobs: Jobs) -> None:
@@ -58,7 +49,7 @@ def test_other_runs_are_left_alone(docker_jobs: Jobs) -> None:
     script = f"dgrid {other} -q & other=$!; {START.format(options=killed, extra='')}; kill -KILL $!; wait $other"
     try:
         assert docker_jobs.lab.run(script, host=first, timeout=120).returncode == 0
-        until_nothing_is_left(docker_jobs, 30)
+        docker_jobs.wait_gone(30)
         assert docker_jobs.lab.engine(second).containers() == ["bystander"]
     finally:
         docker_jobs.lab.run("docker rm -f bystander", host=second)
