@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from cluster import Cluster, dgrid
 from jobs import IMAGE, Jobs
+from stock import Stock
 
 from dgrid.lab.machine import DEFAULT_ENGINE, machine_at
 from dgrid.lab.node_image import ensure_base
@@ -51,6 +52,12 @@ def podman_lab(job_image: str) -> Iterator[Cluster]:
     for cluster in _lab("rp", 3, "DGRID_TEST_PODMAN_LAB", "--engine", "podman"):
         cluster.load(job_image)
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def stock() -> Stock:
+    """Images made of Debian's packages, built and loaded when a test asks for them."""
+    return Stock()
 
 
 @pytest.fixture
