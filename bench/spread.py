@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 DGRID = (sys.executable, "-m", "dgrid")
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=8, help="how many nodes lack the image")
     parser.add_argument("--megabytes", type=int, default=500, help="the image's size")
     parser.add_argument("--mbit", type=int, default=50, help="what the node with the image may send in a second")
+    parser.add_argument("--lose", action="store_true", help="stop the node in the middle of the chain halfway through")
     options = parser.parse_args()
     lab = f"bench{os.getpid()}"
     up = [*DGRID, "lab", "up", "--name", lab, "--nodes", str(options.nodes + 1)]
@@ -38,22 +40,29 @@ def measure(lab: str, options: argparse.Namespace) -> None:
     on(lab, "node1", f"tc qdisc add dev eth0 root tbf rate {options.mbit}mbit burst 256kb latency 100ms", "root")
     one = spread(lab, ["node1", "node2"], options)
     on(lab, "node2", f"docker image rm {IMAGE}", "root")
-    all_nodes = spread(lab, [f"node{number}" for number in range(1, options.nodes + 2)], options)
-    load = os.getloadavg()[2]
-    print(
-        f"| {options.megabytes} MB | {options.mbit} Mbit/s | {options.nodes} | {one:.1f} s | {all_nodes:.1f} s "
-        f"| {all_nodes / one:.2f} | {os.cpu_count()} cores, load {load:.0f} |"
-    )
+    lost = f"dgrid-lab-{lab}-node{options.nodes // 2 + 1}" if options.lose else None
+    all_nodes = spread(lab, [f"node{number}" for number in range(1, options.nodes + 2)], options, lost)
+    nodes = f"{options.nodes}, 1 lost" if lost else str(options.nodes)
+    machine = f"{os.cpu_count()} cores, load {os.getloadavg()[2]:.0f}"
+    times = f"{one:.1f} s | {all_nodes:.1f} s | {all_nodes / one:.2f}"
+    print(f"| {options.megabytes} MB | {options.mbit} Mbit/s | {nodes} | {times} | {machine} |")
 
 
-def spread(lab: str, nodes: list[str], options: argparse.Namespace) -> float:
-    """Seconds that it took to get the image to all of ``nodes`` but the first, which has it."""
+def spread(lab: str, nodes: list[str], options: argparse.Namespace, lost: str | None = None) -> float:
+    """Seconds that it took to get the image to all of ``nodes`` but the first, which has it, and the container
+    ``lost``, which is stopped dead when half of the time is over that the bytes take."""
     text = "".join(f"{node}\n" for node in nodes)
     before = sent(lab)
     began = time.monotonic()
-    said = on(lab, "node1", f"printf '{text}' > nodes; dgrid image spread {IMAGE} --hostfile nodes --json")
+    if lost:
+        halfway_s = options.megabytes * 8 / options.mbit / 2
+        threading.Timer(halfway_s, subprocess.run, [["docker", "pause", lost]], {"check": True}).start()
+    command = f"dgrid image spread {IMAGE} --hostfile nodes --json || [ $? = 125 ]"
+    said = on(lab, "node1", f"printf '{text}' > nodes; {command}")
     seconds = time.monotonic() - began
-    assert len(json.loads(said)["got_it"]) == len(nodes) - 1, said
+    if lost:
+        subprocess.run(["docker", "unpause", lost], check=True)
+    assert len(json.loads(said)["got_it"]) == len(nodes) - (2 if lost else 1), said
     assert sent(lab) - before < 1.2e6 * options.megabytes, "the image left its node more than once"
     return seconds
 
