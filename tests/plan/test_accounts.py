@@ -51,3 +51,13 @@ def test_broken_lines_of_an_image() -> None:
     """Lines that are no entries do no harm."""
     assert "alice:x:2001" in passwd_text("\n:::\n#x\n", user())
     assert "staff:x:2001" in group_text("\nodd\n", user())
+
+
+def test_numbers_as_directory_services_give_them() -> None:
+    """Numbers close below 2^31 stand there as they are, in decimal."""
+    big = Submitter("bob", 1_500_000_000, 2**31 - 1, (1_500_000_001,), "/home/bob", ())
+    assert passwd_text("", big) == "bob:x:1500000000:2147483647:bob:/home/bob:/bin/sh\n"
+    assert group_text("", big).splitlines() == [
+        "group2147483647:x:2147483647:bob",
+        "group1500000001:x:1500000001:bob",
+    ]
