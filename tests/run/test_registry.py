@@ -15,7 +15,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 from cluster import LABEL, Cluster, machine_engine
-from jobs import Jobs, head, shell, worker
+from jobs import Ended, Jobs, head, shell, worker
 
 pytestmark = pytest.mark.lab
 
@@ -97,13 +97,18 @@ def registry(docker_lab: Cluster) -> Iterator[Cluster]:
     token = base64.b64encode(f"alice:{PASSWORD}".encode()).decode()
     as_root(docker_lab, "node1", f"mkdir -p {LOGIN}")
     put(docker_lab, "node1", LOGIN, {"config.json": json.dumps({"auths": {REGISTRY: {"auth": token}}}).encode()})
+    helped = json.dumps({"credHelpers": {REGISTRY: "lab"}}).encode()
+    put(docker_lab, "node1", LOGIN, {"helped/config.json": helped})
+    secret = json.dumps({"ServerURL": REGISTRY, "Username": "alice", "Secret": PASSWORD})
+    put(docker_lab, "node1", "/usr/local/bin", {"docker-credential-lab": f"#!/bin/sh\necho '{secret}'\n".encode()})
     as_root(docker_lab, "node1", f"chown -R alice: {LOGIN} && chmod 700 {LOGIN}")
     docker_lab.run("until (exec 3<>/dev/tcp/front/5000) 2>/dev/null; do sleep 0.1; done", host="node1", check=True)
     yield docker_lab
     as_root(docker_lab, "front", "pkill -f '^/tmp/docker-registry'; pkill -f '^python3 /tmp/odd.py'", check=False)
     as_root(docker_lab, "front", "rm -rf /tmp/registry* /tmp/odd.py /tmp/htpasswd")
     for node in NODES:
-        as_root(docker_lab, node, f"rm -rf /etc/docker/daemon.json {LOGIN}; pkill -HUP -x dockerd")
+        left = f"/etc/docker/daemon.json /usr/local/bin/docker-credential-lab {LOGIN}"
+        as_root(docker_lab, node, f"rm -rf {left}; pkill -HUP -x dockerd")
 
 
 @pytest.fixture
@@ -133,9 +138,9 @@ def says(image: str, **keys: object) -> tuple[dict[str, object], dict[str, objec
     return head("cat", "/says", image=image, **keys), worker("worker", *shell("sleep 300"), image=image, **others)
 
 
-def run(jobs: Jobs, image: str, options: str = "", login: bool = True, nodes: tuple[str, ...] = NODES):
+def run(jobs: Jobs, image: str, options: str = "", login: str = LOGIN, nodes: tuple[str, ...] = NODES) -> Ended:
     containers = says(image)[: 2 if len(nodes) > 1 else 1]
-    before = f"exec env DOCKER_CONFIG={LOGIN if login else '/nonexistent'} XDG_CONFIG_HOME=$XDG_CONFIG_HOME"
+    before = f"exec env DOCKER_CONFIG={login}"
     return jobs.dgrid(f"{jobs.write(*containers, nodes=nodes)} {options}", before=before)
 
 
@@ -175,16 +180,17 @@ def found(lab: Cluster) -> dict[str, str]:
     return seen
 
 
-@pytest.mark.parametrize("link", ["paramiko", "openssh"])
+@pytest.mark.parametrize(("link", "login"), [("paramiko", LOGIN), ("openssh", f"{LOGIN}/helped")])
 def test_the_caller_s_login_opens_the_registry_for_all_nodes_and_is_seen_by_nobody(
-    registry: Cluster, jobs: Jobs, link: str
+    registry: Cluster, jobs: Jobs, link: str, login: str
 ) -> None:
-    """All nodes pull with it; it is on no command line, in no environment, log or file, also where dgrid says all."""
+    """All nodes pull with it, be it in the file or with a credential helper; it is on no command line, in no
+    environment, log or file, also where dgrid says all."""
     image = f"{REGISTRY}/alice/app:{link}"
     pushed(registry, image, link)
     watch(registry)
     time.sleep(0.2)
-    ended = run(jobs, image, f"--link {link} --enable-debug")
+    ended = run(jobs, image, f"--link {link} --enable-debug", login)
     seen = found(registry)
     assert (ended.code, ended.text) == (0, f"{link}\n"), ended.err
     assert len({registry.engine(node).image_id(image) for node in NODES}) == 1
@@ -227,7 +233,7 @@ def test_all_nodes_get_what_the_first_one_has(registry: Cluster, jobs: Jobs) -> 
 def test_a_registry_s_refusals_are_told_in_its_words_with_what_to_do(registry: Cluster, jobs: Jobs) -> None:
     """No login, and a name that is not there."""
     pushed(registry, f"{REGISTRY}/alice/app:closed", "closed")
-    ended = run(jobs, f"{REGISTRY}/alice/app:closed", login=False, nodes=NODES[:2])
+    ended = run(jobs, f"{REGISTRY}/alice/app:closed", login="/nonexistent", nodes=NODES[:2])
     assert ended.code == 125
     assert "dgrid: node[1-2]: " in ended.err
     assert "no basic auth credentials" in ended.err
