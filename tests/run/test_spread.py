@@ -234,3 +234,16 @@ def test_a_run_spreads_its_images_and_removes_what_it_brought(docker_jobs: Jobs)
         assert all(lab.engine(node).image_id(JOB_IMAGE) for node in lab.nodes)
     finally:
         remove_image(lab, lab.nodes, image)
+
+
+def test_podman_s_own_images_keep_their_ids(podman_lab: Cluster) -> None:
+    """Podman builds images in the OCI format, and they travel in it: rewritten, they would be others."""
+    image = "localhost/alice/oci:1"
+    made = f"c=$(podman create {JOB_IMAGE} true) && podman commit -q $c {image} && podman rm $c"
+    podman_lab.run(made, host="node1", check=True)
+    podman_lab.write("spread.nodes", "".join(f"{node}\n" for node in podman_lab.nodes))
+    done = spread(podman_lab, image=image)
+    assert done.returncode == 0, done.stderr.decode()
+    look = f"podman image inspect --format '{{{{.Id}}}}' {image}; podman image rm {image} >&2"
+    found = {podman_lab.text(look, host=node) for node in podman_lab.nodes}
+    assert found == {json.loads(done.stdout)["id"].removeprefix("sha256:")}
