@@ -37,7 +37,7 @@ class Stock:
 
     def image(self, jobs: Jobs, name: str, nodes: int = 1) -> str:
         """The name of a stock image ("redis", "postgres", "python", "openmpi"), on the lab's first nodes."""
-        image = f"localhost/stock-{name}:1"
+        image = f"localhost/dgridtest/stock-{name}:1"
         if name == "openmpi":
             return self._on(jobs, nodes, image, "--target", "packages", str(MPI_IMAGES))
         return self._on(jobs, nodes, image, "-", dockerfile=_DOCKERFILE.format(packages=PACKAGES[name]))
