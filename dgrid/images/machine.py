@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from dgrid.config import Settings
-from dgrid.errors import EngineUnreachable, ManyNodesError, NodeCheckError, NodeError
-from dgrid.nodes.choose_engine import choose_engine
+from dgrid.errors import EngineUnreachable, ManyNodesError, NodeError
 from dgrid.nodes.docker_api import DockerApi
 from dgrid.nodes.engine_http import api_client
 from dgrid.nodes.link import Link, LinkKind
+from dgrid.nodes.machine import open_machine
 from dgrid.nodes.open_link import LinkOpener
-from dgrid.nodes.probe import probe
 from dgrid.plan.allocation import Node
 
 
@@ -51,34 +50,18 @@ def first_engine(nodes: tuple[Node, ...], uid: int, settings: Settings) -> Itera
     errors: list[NodeError] = []
     for node in nodes:
         try:
-            workshop = _open(node, uid, settings, opener)
+            machine = open_machine((node,), uid, settings, opener)
         except NodeError as error:
             errors.append(error)
             continue
         try:
-            yield workshop
+            yield Workshop(node, machine.link, machine.engine)
         finally:
-            workshop.engine.close()
-            workshop.link.close()
+            machine.close()
         return
     if len(errors) == 1:
         raise _alone(errors[0])
     raise ManyNodesError(tuple(errors))
-
-
-def _open(node: Node, uid: int, settings: Settings, opener: LinkOpener) -> Workshop:
-    link = opener.open(node)
-    try:
-        findings = probe(link, (), (), settings.connect_timeout_s)
-        if findings.uid != uid:
-            raise NodeCheckError(
-                node.name, f"you have uid {findings.uid} there, but {uid} here; accounts must be the same"
-            )
-        engine, _ = choose_engine(link, findings, settings.engine, settings.engine_socket, settings.call_timeout_s)
-        return Workshop(node, link, engine)
-    except NodeError:
-        link.close()
-        raise
 
 
 def _alone(error: NodeError) -> NodeError:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dgrid.errors import NodeError
-from dgrid.nodes.cluster import Machine
 from dgrid.nodes.engine_images import EngineImages
 from dgrid.nodes.fanout import errors_of, fan_out, values_of
+from dgrid.nodes.machine import Machine
 from dgrid.nodes.signals import StopSignals
 
 

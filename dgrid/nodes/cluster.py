@@ -8,37 +8,18 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from dgrid.config import Settings
-from dgrid.errors import DgridError, NodeCheckError, NodeError
-from dgrid.nodes.choose_engine import choose_engine
+from dgrid.errors import DgridError
 from dgrid.nodes.engine import Engine, EngineInfo
 from dgrid.nodes.fanout import fan_out, values_of
-from dgrid.nodes.link import Link, LinkKind
+from dgrid.nodes.link import LinkKind
+from dgrid.nodes.machine import Machine, by_machine, open_machine
 from dgrid.nodes.open_link import LinkOpener
-from dgrid.nodes.probe import Findings, probe
 from dgrid.nodes.signals import StopSignals
 from dgrid.plan.allocation import Node
 from dgrid.plan.facts import NodeFacts
 from dgrid.plan.files import mount_at
 from dgrid.plan.plan import Plan
 from dgrid.plan.request import CreateRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """One machine with its link and engine. With ``--local`` it stands for several ``nodes``.
-
-    ``remark`` says why its engine is not the one to be expected, None if it is.
-    """
-
-    nodes: tuple[Node, ...]
-    link: Link
-    engine: Engine
-    remark: str | None = None
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return self.link.node
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +48,7 @@ class Cluster:
 
     def close(self) -> None:
         """Cut all connections, each in its own thread: one that hangs delays no other."""
-        fan_out(self.machines, _close, len(self.machines))
+        fan_out(self.machines, Machine.close, len(self.machines))
 
     def __enter__(self) -> Cluster:
         return self
@@ -82,53 +63,22 @@ class Cluster:
 def open_cluster(plan: Plan, uid: int, settings: Settings, stop: StopSignals) -> Cluster:
     """Reach, log in to and check every node of the plan at once. Raises ManyNodesError with all that fail."""
     opener = LinkOpener(LinkKind(settings.link), settings.connect_timeout_s)
-    groups = _by_machine(plan.nodes)
     opened: list[Machine] = []
 
     def open_one(nodes: tuple[Node, ...]) -> Machine:
-        machine = _open_machine(nodes, plan, uid, settings, opener)
+        requests = [instance.request for instance in plan.instances if instance.node in nodes]
+        sources = tuple(sorted({mount.source for request in requests for mount in request.mounts}))
+        writable = tuple(sorted({path for request in requests for path in _written_through(request)}))
+        machine = open_machine(nodes, uid, settings, opener, sources, writable)
         opened.append(machine)
         return machine
 
     try:
-        return Cluster(values_of(fan_out(groups, open_one, settings.parallel, stop)), settings)
+        return Cluster(values_of(fan_out(by_machine(plan.nodes), open_one, settings.parallel, stop)), settings)
     except DgridError:
         # Some failed, or a signal came: the others are not to stay connected.
         Cluster(tuple(opened), settings).close()
         raise
-
-
-def _by_machine(nodes: tuple[Node, ...]) -> tuple[tuple[Node, ...], ...]:
-    local = tuple(node for node in nodes if node.is_local)
-    groups = [(node,) for node in nodes if not node.is_local]
-    return (local, *groups) if local else tuple(groups)
-
-
-def _open_machine(nodes: tuple[Node, ...], plan: Plan, uid: int, settings: Settings, opener: LinkOpener) -> Machine:
-    link = opener.open(nodes[0])
-    try:
-        requests = [instance.request for instance in plan.instances if instance.node in nodes]
-        sources = tuple(sorted({mount.source for request in requests for mount in request.mounts}))
-        writable = tuple(sorted({path for request in requests for path in _written_through(request)}))
-        findings = probe(link, sources, writable, settings.connect_timeout_s)
-        _check(link.node, findings, uid)
-        chosen = choose_engine(link, findings, settings.engine, settings.engine_socket, settings.call_timeout_s)
-        return Machine(nodes, link, *chosen)
-    except NodeError:
-        link.close()
-        raise
-
-
-def _check(node: str, findings: Findings, uid: int) -> None:
-    if findings.uid != uid:
-        raise NodeCheckError(node, f"you have uid {findings.uid} there, but {uid} here; accounts must be the same")
-    if findings.missing:
-        paths = ", ".join(findings.missing)
-        raise NodeCheckError(node, f"volumes: {paths} does not exist there; is it on a shared file system?")
-    if findings.read_only:
-        # The engine would write there as root, where the user may not.
-        paths = ", ".join(findings.read_only)
-        raise NodeCheckError(node, f"the hostfile would go to {paths}, where you may not write; set host_list_location")
 
 
 def _written_through(request: CreateRequest) -> Iterator[str]:
@@ -137,11 +87,6 @@ def _written_through(request: CreateRequest) -> Iterator[str]:
         mount = mount_at(request.mounts, file.path)
         if mount is not None:
             yield str(PurePosixPath(mount.source, PurePosixPath(file.path).relative_to(mount.target)).parent)
-
-
-def _close(machine: Machine) -> None:
-    machine.engine.close()
-    machine.link.close()
 
 
 def _facts(info: EngineInfo, address: str | None) -> NodeFacts:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from dgrid.errors import NodeError
-from dgrid.nodes.cluster import Cluster, Machine
+from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.fanout import fan_out, values_of
 from dgrid.nodes.link import Resident
+from dgrid.nodes.machine import Machine
 from dgrid.nodes.signals import StopSignals
 from dgrid.plan.facts import EngineKind
 from dgrid.plan.naming import LABEL_SESSION

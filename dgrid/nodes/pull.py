@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from dgrid.errors import ImageError, ManyNodesError
 from dgrid.nodes.brought import Brought
-from dgrid.nodes.cluster import Cluster, Machine
+from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.disk_space import with_space
 from dgrid.nodes.engine_images import EngineImages, StoredImage, split_tag
 from dgrid.nodes.fanout import errors_of, fan_out, values_of
+from dgrid.nodes.machine import Machine
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.registry import fetch
 from dgrid.nodes.signals import StopSignals

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from dgrid.config import Settings
 from dgrid.errors import ImageError, NodeError
-from dgrid.nodes.cluster import Machine
 from dgrid.nodes.disk_space import with_space
 from dgrid.nodes.engine_images import EngineImages, StoredImage
 from dgrid.nodes.fanout import Outcome, errors_of, fan_out, values_of
+from dgrid.nodes.machine import Machine
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.signals import StopSignals
 from dgrid.nodes.spread_round import Cargo, RoundEnd, run_round

@@ -11,9 +11,9 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from dgrid.errors import NodeError
-from dgrid.nodes.cluster import Machine
 from dgrid.nodes.engine_images import EngineImages
 from dgrid.nodes.fanout import fan_out
+from dgrid.nodes.machine import Machine
 from dgrid.nodes.signals import StopSignals
 from dgrid.nodes.spread_chain import Chain, Reach
 from dgrid.nodes.spread_key import one_time_certificate

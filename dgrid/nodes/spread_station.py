@@ -12,8 +12,8 @@ from queue import SimpleQueue
 from typing import Any
 
 from dgrid.errors import LinkDropped, NodeError
-from dgrid.nodes.cluster import Machine
 from dgrid.nodes.link import Resident, Stream
+from dgrid.nodes.machine import Machine
 
 _START_S = 20.0
 _SILENCE_S = 10.0  # ten times what a relay lets pass without a word

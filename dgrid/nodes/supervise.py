@@ -7,8 +7,9 @@ import time
 from queue import Empty, SimpleQueue
 
 from dgrid.errors import NodeError
-from dgrid.nodes.cluster import Cluster, Machine
+from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.head_session import HeadSession, OutputEnded, Resized, SignalObeyed
+from dgrid.nodes.machine import Machine
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.output import KeptEnded, LogDirectory, Pump, Sink, to_streams
 from dgrid.nodes.signals import StopSignals

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 
 from dgrid.errors import NodeError
-from dgrid.nodes.cluster import Cluster, Machine
+from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.engine import Engine
 from dgrid.nodes.fanout import errors_of, fan_out
+from dgrid.nodes.machine import Machine
 from dgrid.nodes.signals import StopSignals
 from dgrid.nodes.start import ContainerIds
 from dgrid.plan.naming import LABEL_SESSION

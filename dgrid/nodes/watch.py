@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
-from dgrid.nodes.cluster import Cluster, Machine
+from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.container_stream import EventStream
+from dgrid.nodes.machine import Machine
 from dgrid.nodes.start import ContainerIds
 from dgrid.plan.naming import LABEL_SESSION
 from dgrid.plan.plan import Instance, Plan

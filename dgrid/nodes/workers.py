@@ -6,9 +6,10 @@ import contextlib
 from collections.abc import Callable
 
 from dgrid.errors import NodeError, WorkerFailed
-from dgrid.nodes.cluster import Cluster, Machine
+from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.engine import ContainerState
 from dgrid.nodes.hints import hint
+from dgrid.nodes.machine import Machine
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.start import ContainerIds, start
 from dgrid.plan.definition import FailurePolicy

@@ -6,7 +6,8 @@ import pytest
 
 from dgrid.config import Settings
 from dgrid.errors import EngineError, EngineTimeout, StartError
-from dgrid.nodes.cluster import Cluster, Machine
+from dgrid.nodes.cluster import Cluster
+from dgrid.nodes.machine import Machine
 from dgrid.nodes.start import start
 from dgrid.plan.allocation import Allocation, Node, Submitter
 from dgrid.plan.definition import Container, Definition

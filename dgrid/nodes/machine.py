@@ -1,0 +1,79 @@
+"""One machine of a run, reached, checked and with its engine open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dgrid.config import Settings
+from dgrid.errors import NodeCheckError, NodeError
+from dgrid.nodes.choose_engine import choose_engine
+from dgrid.nodes.docker_api import DockerApi
+from dgrid.nodes.link import Link
+from dgrid.nodes.open_link import LinkOpener
+from dgrid.nodes.probe import Findings, probe
+from dgrid.plan.allocation import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One machine with its link and engine. With ``--local`` it stands for several ``nodes``.
+
+    ``remark`` says why its engine is not the one to be expected, None if it is.
+    """
+
+    nodes: tuple[Node, ...]
+    link: Link
+    engine: DockerApi
+    remark: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.link.node
+
+    def close(self) -> None:
+        """Give up the engine and cut the link."""
+        self.engine.close()
+        self.link.close()
+
+
+def by_machine(nodes: tuple[Node, ...]) -> tuple[tuple[Node, ...], ...]:
+    """The nodes in groups that are one machine: those that are this machine first, then each of the others."""
+    local = tuple(node for node in nodes if node.is_local)
+    groups = [(node,) for node in nodes if not node.is_local]
+    return (local, *groups) if local else tuple(groups)
+
+
+def open_machine(
+    nodes: tuple[Node, ...],
+    uid: int,
+    settings: Settings,
+    opener: LinkOpener,
+    sources: tuple[str, ...] = (),
+    writable: tuple[str, ...] = (),
+) -> Machine:
+    """Reach a machine, log in, look whether it suits, find its engine. Raises NodeError.
+
+    ``sources`` are paths that must be there, ``writable`` directories the user must be able to write to.
+    """
+    link = opener.open(nodes[0])
+    try:
+        findings = probe(link, sources, writable, settings.connect_timeout_s)
+        _check(link.node, findings, uid)
+        chosen = choose_engine(link, findings, settings.engine, settings.engine_socket, settings.call_timeout_s)
+        return Machine(nodes, link, *chosen)
+    except NodeError:
+        link.close()
+        raise
+
+
+def _check(node: str, findings: Findings, uid: int) -> None:
+    if findings.uid != uid:
+        raise NodeCheckError(node, f"you have uid {findings.uid} there, but {uid} here; accounts must be the same")
+    if findings.missing:
+        paths = ", ".join(findings.missing)
+        raise NodeCheckError(node, f"volumes: {paths} does not exist there; is it on a shared file system?")
+    if findings.read_only:
+        # The engine would write there as root, where the user may not.
+        paths = ", ".join(findings.read_only)
+        raise NodeCheckError(node, f"the hostfile would go to {paths}, where you may not write; set host_list_location")
