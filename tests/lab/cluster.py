@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import docker
@@ -149,6 +149,23 @@ class Cluster:
     def _job(self, job: str) -> dict[str, str]:
         text = self.text(["scontrol", "show", "job", job])
         return dict(re.findall(r"(\w+)=(\S*)", text))
+
+
+def running_lab(name: str, nodes: int, variable: str, *options: str) -> Iterator[Cluster]:
+    """A lab for the session; ``variable`` in the environment names one that runs already, and is left running."""
+    running = os.environ.get(variable)
+    cluster = Cluster(running or f"{name}{os.getpid()}", tuple(f"node{number}" for number in range(1, nodes + 1)))
+    if running:
+        cluster.update()
+        yield cluster
+        return
+    started = dgrid("lab", "up", "--name", cluster.name, "--nodes", str(nodes), *options, timeout=900)
+    assert started.returncode == 0, started.stderr
+    try:
+        yield cluster
+    finally:
+        removed = dgrid("lab", "down", "--name", cluster.name)
+        assert removed.returncode == 0, removed.stderr
 
 
 def _filter(label: str | None) -> tuple[str, ...]:

@@ -6,31 +6,16 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from cluster import Cluster, dgrid
+from cluster import Cluster, running_lab
 
 from dgrid.lab.machine import DEFAULT_ENGINE, machine_at
 from dgrid.lab.node_image import BASE, ensure_base
-
-_NODES = 4
 
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Cluster]:
     """A running lab of four nodes, with qsub. ``DGRID_TEST_LAB=dev`` uses the lab dev instead and leaves it running."""
-    nodes = tuple(f"node{number}" for number in range(1, _NODES + 1))
-    if running := os.environ.get("DGRID_TEST_LAB"):
-        cluster = Cluster(running, nodes)
-        cluster.update()
-        yield cluster
-        return
-    cluster = Cluster(f"t{os.getpid()}", nodes)
-    started = dgrid("lab", "up", "--name", cluster.name, "--nodes", str(_NODES), timeout=900)
-    assert started.returncode == 0, started.stderr
-    try:
-        yield cluster
-    finally:
-        removed = dgrid("lab", "down", "--name", cluster.name)
-        assert removed.returncode == 0, removed.stderr
+    yield from running_lab("t", 4, "DGRID_TEST_LAB")
 
 
 @pytest.fixture(scope="session")

@@ -6,29 +6,12 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from cluster import Cluster, dgrid
+from cluster import Cluster, running_lab
 from jobs import IMAGE, Jobs
 from stock import Stock
 
 from dgrid.lab.machine import DEFAULT_ENGINE, machine_at
 from dgrid.lab.node_image import ensure_base
-
-
-def _lab(name: str, nodes: int, variable: str, *options: str) -> Iterator[Cluster]:
-    """A lab for the session; ``variable`` in the environment names one that runs already, and is left running."""
-    running = os.environ.get(variable)
-    cluster = Cluster(running or f"{name}{os.getpid()}", tuple(f"node{number}" for number in range(1, nodes + 1)))
-    if running:
-        cluster.update()
-        yield cluster
-        return
-    started = dgrid("lab", "up", "--name", cluster.name, "--nodes", str(nodes), *options, timeout=900)
-    assert started.returncode == 0, started.stderr
-    try:
-        yield cluster
-    finally:
-        removed = dgrid("lab", "down", "--name", cluster.name)
-        assert removed.returncode == 0, removed.stderr
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +24,7 @@ def job_image() -> str:
 @pytest.fixture(scope="session")
 def docker_lab(job_image: str) -> Iterator[Cluster]:
     """Four nodes with Docker, joined to a swarm, and a batch system."""
-    for cluster in _lab("rd", 4, "DGRID_TEST_SWARM_LAB", "--swarm"):
+    for cluster in running_lab("rd", 4, "DGRID_TEST_SWARM_LAB", "--swarm"):
         cluster.load(job_image)
         yield cluster
 
@@ -49,7 +32,7 @@ def docker_lab(job_image: str) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def podman_lab(job_image: str) -> Iterator[Cluster]:
     """Three nodes with rootless Podman and no Docker."""
-    for cluster in _lab("rp", 3, "DGRID_TEST_PODMAN_LAB", "--engine", "podman"):
+    for cluster in running_lab("rp", 3, "DGRID_TEST_PODMAN_LAB", "--engine", "podman"):
         cluster.load(job_image)
         yield cluster
 
