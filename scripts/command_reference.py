@@ -26,7 +26,7 @@ those of `run`. Every command has `--help`.
 | the head container's | what the run ended with |
 | 2 | the command line, the definition or the node file is wrong, or they do not fit together |
 | 125 | dgrid could not start the job, or lost it |
-| 126, 127 | the head's command cannot be run, or is not in its image |
+| 126, 127 | the head's command cannot be run, or is not in its image; with Podman 1, as its init process has it |
 | 128 + n | signal n ended the run |
 
 stdout carries what the head container writes to its stdout, byte for byte, and nothing else. All that dgrid itself says

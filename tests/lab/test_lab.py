@@ -119,10 +119,10 @@ def test_the_jobs_environment_is_that_of_a_login(lab: Cluster):
 def test_qdel_gives_the_script_time_to_end(lab: Cluster):
     """TERM comes at once, to the script and its children; when the script has ended, its deaf child is killed."""
     deaf = "trap '' TERM; while :; do touch deaf; sleep 0.1; done"
-    hears = "trap 'echo term $0; exit 3' TERM; while :; do sleep 0.1; done"
+    hears = "trap 'echo term $0; exit 3' TERM; touch hears-$(basename $0); while :; do sleep 0.1; done"
     children = f"bash -c {shlex.quote(deaf)} &\nbash -c {shlex.quote(hears)} child &"
     job = lab.qsub(f"#PBS -j oe\n#PBS -o out\n{children}\n{hears}\n")
-    began = _qdel_once_there(lab, job, "deaf")
+    began = _qdel_once_there(lab, job, "deaf", "hears-child", "hears-[!c]*")
     assert lab.wait_job(job).state == "CANCELLED"
     assert time.monotonic() - began < 9
     heard = lab.text(f"grep ^term {lab.submitted_from(job)}/out").splitlines()
@@ -141,10 +141,10 @@ def test_qdel_kills_a_script_that_stays(lab: Cluster):
     assert lab.run(["pgrep", "-f", "touch there"], host="node1").returncode == 1
 
 
-def _qdel_once_there(lab: Cluster, job: str, file: str) -> float:
-    """Deletes the job when it has made that file; when that was."""
+def _qdel_once_there(lab: Cluster, job: str, *files: str) -> float:
+    """Deletes the job when it has made those files; when that was."""
     where = lab.submitted_from(job)
-    lab.text(f"until [ -e {where}/{file} ]; do sleep 0.1; done")
+    lab.text(f"cd {where} && until ls {' '.join(files)} >/dev/null 2>&1; do sleep 0.1; done")
     began = time.monotonic()
     lab.text(["qdel", job])
     return began

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 from jobs import Jobs, head, shell, worker
@@ -106,3 +107,14 @@ def test_log_that_cannot_be_written_is_said(docker_jobs: Jobs) -> None:
     ended = docker_jobs.dgrid(f"{options} --log-dir logs", before=full)
     assert "the output of w is not kept any more: cannot write to the log directory (No space left" in ended.err
     assert ended.code == 0
+
+
+def test_terminal_session(jobs: Jobs) -> None:
+    """With "tty" and a terminal on both sides the head has a terminal: its size follows, every key gets there."""
+    options = jobs.write(head("bash", "--norc", tty=True))
+    done = jobs.run_at(Path(__file__).with_name("type_at.py"), options)
+    shown = done.stdout.decode()
+    assert done.returncode == 9, shown
+    for text in ("40 100", "50 120", "code 130", "still 42"):
+        assert text in shown
+    assert jobs.left() == []
