@@ -264,3 +264,17 @@ def test_a_pull_that_stalls_ends_at_its_deadline(registry: Cluster, jobs: Jobs) 
     assert ended.code == 125
     assert f"node1: the image {ODD_REGISTRY}/slow:1 did not arrive in time (3 s)" in ended.err
     assert time.monotonic() - began < 30
+
+
+def test_own_image_is_built_pushed_and_run(registry: Cluster, jobs: Jobs) -> None:
+    """`dgrid image build` names it for the registry, `push` takes it there with the login, all nodes run it."""
+    script = f"""
+        export DOCKER_CONFIG={LOGIN}
+        mkdir -p /tmp/mine && printf 'FROM debian:trixie-slim\\nRUN echo mine > /says\\n' > /tmp/mine/Dockerfile
+        dgrid image build /tmp/mine --registry {REGISTRY} && dgrid image push {REGISTRY}/alice/mine
+    """
+    done = registry.run(script, host="node1", timeout=120)
+    assert done.returncode == 0, done.stderr.decode()
+    ended = run(jobs, f"{REGISTRY}/alice/mine")
+    assert (ended.code, ended.text) == (0, "mine\n"), ended.err
+    forget(registry, f"{REGISTRY}/alice/mine")
