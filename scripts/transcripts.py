@@ -29,6 +29,7 @@ _VARYING = (
     (re.compile(r"\b\d+(\.\d+){3}\b *"), "ADDRESS "),
     (re.compile(r"\b(docker|podman) \d[\w.+~-]*"), "ENGINE"),
     (re.compile(r"\b[0-9a-f]{12,64}\b"), "ID"),
+    (re.compile(r"\btini \(\d+\)"), "tini (PID)"),
     (re.compile(r" +$", re.MULTILINE), ""),
 )
 
