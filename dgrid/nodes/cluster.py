@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from dgrid.config import Settings
@@ -28,6 +29,12 @@ class Cluster:
 
     machines: tuple[Machine, ...]
     settings: Settings
+    _by_node: Mapping[str, Machine] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Once, and not at each look-up: a run makes one for each of its instances.
+        by_node = {node.name: machine for machine in self.machines for node in machine.nodes}
+        object.__setattr__(self, "_by_node", by_node)
 
     def engine(self, node: Node) -> Engine:
         """The engine of a node."""
@@ -35,7 +42,7 @@ class Cluster:
 
     def machine(self, node: Node) -> Machine:
         """The machine a node is."""
-        return self._by_node()[node.name]
+        return self._by_node[node.name]
 
     def facts(self) -> Mapping[str, NodeFacts]:
         """What the plan needs to know of each node, by node name. Raises NodeCheckError."""
@@ -56,17 +63,17 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _by_node(self) -> dict[str, Machine]:
-        return {node.name: machine for machine in self.machines for node in machine.nodes}
-
 
 def open_cluster(plan: Plan, uid: int, settings: Settings, stop: StopSignals) -> Cluster:
     """Reach, log in to and check every node of the plan at once. Raises ManyNodesError with all that fail."""
     opener = LinkOpener(LinkKind(settings.link), settings.connect_timeout_s)
     opened: list[Machine] = []
+    by_node: defaultdict[str, list[CreateRequest]] = defaultdict(list)
+    for instance in plan.instances:
+        by_node[instance.node.name].append(instance.request)
 
     def open_one(nodes: tuple[Node, ...]) -> Machine:
-        requests = [instance.request for instance in plan.instances if instance.node in nodes]
+        requests = [request for node in nodes for request in by_node[node.name]]
         sources = tuple(sorted({mount.source for request in requests for mount in request.mounts}))
         writable = tuple(sorted({path for request in requests for path in _written_through(request)}))
         machine = open_machine(nodes, uid, settings, opener, sources, writable)

@@ -60,12 +60,16 @@ def fan_out(
 
 def values_of(outcomes: Sequence[Outcome[_Item, _Value]]) -> tuple[_Value, ...]:
     """The values if all went well; else ManyNodesError with every error (or the error itself, if it is one)."""
-    errors = errors_of(outcomes)
+    raise_all(errors_of(outcomes))
+    return tuple(outcome.value for outcome in outcomes)  # type: ignore[misc]  # no error: each has its value
+
+
+def raise_all(errors: Sequence[NodeError]) -> None:
+    """Nothing for none, the error itself for one, ManyNodesError for more."""
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        raise ManyNodesError(errors)
-    return tuple(outcome.value for outcome in outcomes)  # type: ignore[misc]  # no error: each has its value
+        raise ManyNodesError(tuple(errors))
 
 
 def errors_of(outcomes: Sequence[Outcome[_Item, _Value]]) -> tuple[NodeError, ...]:

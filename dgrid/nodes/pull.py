@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dgrid.errors import ImageError, ManyNodesError
+from dgrid.errors import ImageError
 from dgrid.nodes.brought import Brought
 from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.disk_space import with_space
 from dgrid.nodes.engine_images import EngineImages, StoredImage, split_tag
-from dgrid.nodes.fanout import errors_of, fan_out, values_of
+from dgrid.nodes.fanout import errors_of, fan_out, raise_all, values_of
 from dgrid.nodes.machine import Machine
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.registry import fetch
@@ -109,10 +109,7 @@ class _Fetching:
                 self._stop,
             )
         )
-        if len(errors) == 1:
-            raise errors[0]
-        if errors:
-            raise ManyNodesError(errors)
+        raise_all(errors)
 
     def spread(self, needs: Sequence[_Need], stock: _Stock) -> None:
         """From node to node. What no node has, the first that needs it fetches from its registry."""
@@ -125,8 +122,7 @@ class _Fetching:
                 self._note(need, stock)
             machines = [need.machine for need in wanting]
             done = spread(image, machines, self._machines, self._settings, self._stop, self._narrator)
-            if done.failed:
-                raise done.failed[0] if len(done.failed) == 1 else ManyNodesError(done.failed)
+            raise_all(done.failed)
 
     def _fetch(self, need: _Need, stock: _Stock, digest: str | None) -> str | None:
         """The digest's name of what was fetched; None if the registry has none for it."""
@@ -172,10 +168,7 @@ def _all_there(stock: _Stock) -> None:
         for need, found in stock.items()
         if found is None
     )
-    if len(missing) == 1:
-        raise missing[0]
-    if missing:
-        raise ManyNodesError(missing)
+    raise_all(missing)
 
 
 def _same_everywhere(stock: _Stock) -> None:
@@ -194,5 +187,4 @@ def _same_everywhere(stock: _Stock) -> None:
         for image_id, nodes in ids.items()
         for node in nodes
     ]
-    if errors:
-        raise ManyNodesError(tuple(errors))
+    raise_all(errors)

@@ -121,8 +121,6 @@ def _ask_to_end(engine: Engine, labels: Mapping[str, str], signals: Mapping[str,
     while running and not patience.is_over():
         time.sleep(_POLL_S)
         running = engine.containers(labels, running_only=True)
-    # Podman's forced removal would ask once more, and wait ten seconds more.
-    fan_out(running, lambda one: engine.kill(one, "SIGKILL"), 8)
 
 
 def _end_networks(machine: Machine, labels: Mapping[str, str], is_maker: bool) -> None:
