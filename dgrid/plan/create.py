@@ -9,6 +9,7 @@ from dgrid.plan.allocation import Allocation, Submitter
 from dgrid.plan.definition import Container, HostfileFormat
 from dgrid.plan.facts import EngineKind, NodeFacts
 from dgrid.plan.files import files_to_place
+from dgrid.plan.folding import fold
 from dgrid.plan.hostfile import hostfile_path, hostfile_text
 from dgrid.plan.naming import engine_name, labels, network_name
 from dgrid.plan.network import Facts, Network, aliases
@@ -51,12 +52,13 @@ def create_requests(placed: tuple[Placed, ...], run: Decided) -> Iterator[Create
     hosts = [(instance.container, host_of(instance, run.network)) for instance in placed]
     by_name = {container.name: host for container, host in reversed(hosts)}
     hostfile = hostfile_text(run.hostfile_format, hosts)
+    nodes = fold(instance.node.name for instance in placed)
     shared: dict[str, _Shared] = {}
     for instance in placed:
         name = instance.container.name
         if name not in shared:
             shared[name] = _share(instance.container, by_name, hostfile, run)
-        yield _request(instance, shared[name], run)
+        yield _request(instance, shared[name], nodes, run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def _share(container: Container, hosts: Mapping[str, str], hostfile: bytes, run:
     )
 
 
-def _request(instance: Placed, shared: _Shared, run: Decided) -> CreateRequest:
+def _request(instance: Placed, shared: _Shared, nodes: str, run: Decided) -> CreateRequest:
     container, user = instance.container, run.submitter
     on_host = run.network.maker is None
     return CreateRequest(
@@ -91,6 +93,8 @@ def _request(instance: Placed, shared: _Shared, run: Decided) -> CreateRequest:
             container=container.name,
             index=str(instance.index),
             node=instance.node.name,
+            nodes=nodes,
+            role="head" if container.interactive else "worker",
         ),
         mounts=container.mounts,
         files=shared.files,

@@ -12,6 +12,8 @@ LABEL_USER = "io.dgrid.user"
 LABEL_CONTAINER = "io.dgrid.container"
 LABEL_INDEX = "io.dgrid.index"
 LABEL_NODE = "io.dgrid.node"
+LABEL_NODES = "io.dgrid.nodes"
+LABEL_ROLE = "io.dgrid.role"
 
 _LONGEST_LABEL = 63  # RFC 1035, section 2.3.4
 
@@ -37,11 +39,19 @@ def network_name(session: str) -> str:
 
 
 def labels(
-    session: str, job: str | None, user: str, container: str = "", index: str = "", node: str = ""
+    session: str,
+    job: str | None,
+    user: str,
+    container: str = "",
+    index: str = "",
+    node: str = "",
+    nodes: str = "",
+    role: str = "",
 ) -> tuple[tuple[str, str], ...]:
-    """All six labels, always: a container inherits its image's labels, so one left out could be somebody else's.
+    """All labels, always: a container inherits its image's labels, so one left out could be somebody else's.
 
-    ``job`` None (outside a job) is the empty string, as are container and index of a network.
+    ``job`` None (outside a job) is the empty string, as are container, index, nodes and role of a network. ``nodes``
+    are those of the whole run, folded; ``role`` is "head" or "worker".
     """
     return (
         (LABEL_SESSION, session),
@@ -50,6 +60,8 @@ def labels(
         (LABEL_CONTAINER, container),
         (LABEL_INDEX, index),
         (LABEL_NODE, node),
+        (LABEL_NODES, nodes),
+        (LABEL_ROLE, role),
     )
 
 

@@ -19,7 +19,7 @@ def test_engine_side_names_end_in_the_session():
     assert engine_name("w-2", "k3x9") == "w-2-k3x9"
 
 
-def test_all_six_labels_are_always_there():
+def test_all_labels_are_always_there():
     """An image's own labels are inherited, so none may be left open."""
     assert labels("s", None, "alice") == (
         ("io.dgrid.session", "s"),
@@ -28,6 +28,8 @@ def test_all_six_labels_are_always_there():
         ("io.dgrid.container", ""),
         ("io.dgrid.index", ""),
         ("io.dgrid.node", ""),
+        ("io.dgrid.nodes", ""),
+        ("io.dgrid.role", ""),
     )
 
 

@@ -36,6 +36,8 @@ def test_one_node_has_a_private_bridge_of_the_run():
                 ("io.dgrid.container", ""),
                 ("io.dgrid.index", ""),
                 ("io.dgrid.node", "node1"),
+                ("io.dgrid.nodes", ""),
+                ("io.dgrid.role", ""),
             ),
         ),
     )

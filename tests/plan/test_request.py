@@ -45,6 +45,8 @@ def test_the_body_of_a_worker():
             "io.dgrid.container": "w",
             "io.dgrid.index": "2",
             "io.dgrid.node": "node1",
+            "io.dgrid.nodes": "node1",
+            "io.dgrid.role": "worker",
         },
         "Hostname": "w-2",
         "Tty": False,
