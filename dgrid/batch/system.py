@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dgrid.batch.ending import ending_of
+
 # Whatever the system: what opens doors stays outside the containers, whose environment anyone may read with
 # ``docker inspect``.
 _SECRET = re.compile(r"COOKIE|MOMPORT|TOKEN|SECRET|PASSW|CREDENTIAL|_KEY", re.IGNORECASE)
@@ -31,25 +33,34 @@ class BatchSystem:
 
 @dataclass(frozen=True, slots=True)
 class BatchJob:
-    """The job dgrid runs in. ``job_id`` and ``node_file`` are None where the system's variables are not set."""
+    """The job dgrid runs in. ``job_id`` and ``node_file`` are None where the system's variables are not set.
+
+    ``ended_by`` is who ends the job, as ``dgrid.batch.ending`` calls it, and ``leaves_s`` the time it leaves between
+    TERM and KILL, None where that is not known: Slurm's Torque commands look like PBS, and the job ends as Slurm's do.
+    """
 
     system: str
     job_id: str | None
     node_file: str | None
     node_file_variable: str
     variables: tuple[tuple[str, str], ...]
+    ended_by: str | None = None
+    leaves_s: float | None = None
 
 
 def read_job(system: BatchSystem, environment: Mapping[str, str]) -> BatchJob | None:
     """The job as one system describes it, None when the environment shows no sign of that system."""
     if not any(environment.get(sign) for sign in system.signs):
         return None
+    ending = ending_of(environment)
     return BatchJob(
         system=system.name,
         job_id=environment.get(system.job_id) or None,
         node_file=environment.get(system.node_file) or None,
         node_file_variable=system.node_file,
         variables=tuple((name, environment[name]) for name in sorted(environment) if _given_on(system, name)),
+        ended_by=ending.system if ending else None,
+        leaves_s=ending.leaves_s if ending else None,
     )
 
 

@@ -52,14 +52,22 @@ def find_allocation(hostfile: str | None, local: int | None, environment: Mappin
             "submit a job script that runs dgrid, or leave the option out to use this machine"
         )
     job = detect(environment)
-    said_by_job: dict[str, Any] = (
-        {} if job is None else {"batch_system": job.system, "job_id": job.job_id, "job_variables": job.variables}
-    )
+    said_by_job: dict[str, Any] = {} if job is None else _said_by(job)
     if hostfile is None and (local is not None or job is None):
         return this_machine(socket.gethostname(), local, **said_by_job)
     path = hostfile if hostfile is not None else _node_file_of(job)
     nodes = parse_node_file(_read(path), path)
     return allocate(nodes, _this_host(name for name, _ in nodes), f"node file {path}", **said_by_job)
+
+
+def _said_by(job: BatchJob) -> dict[str, Any]:
+    return {
+        "batch_system": job.system,
+        "job_id": job.job_id,
+        "job_variables": job.variables,
+        "ended_by": job.ended_by,
+        "leaves_s": job.leaves_s,
+    }
 
 
 def find_nodes(hostfile: str | None, local: int | None, environment: Mapping[str, str]) -> tuple[Node, ...]:

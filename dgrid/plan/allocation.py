@@ -35,7 +35,9 @@ class Allocation:
     """Nodes in node-file order, at least one of them local.
 
     ``source`` says in words where they come from ("node file /var/spool/aux/12.head"). ``job_id`` is None outside
-    a job. ``job_variables`` are the batch system's own variables, given on to every container.
+    a job. ``job_variables`` are the batch system's own variables, given on to every container. ``ended_by`` names the
+    batch system that ends the job (Slurm, where its Torque commands make it look like PBS), and ``leaves_s`` is the
+    time it leaves between TERM and KILL; None where that is not known.
     """
 
     nodes: tuple[Node, ...]
@@ -43,6 +45,8 @@ class Allocation:
     batch_system: str | None = None
     job_id: str | None = None
     job_variables: tuple[tuple[str, str], ...] = ()
+    ended_by: str | None = None
+    leaves_s: float | None = None
 
     @property
     def here(self) -> Node:
@@ -92,6 +96,8 @@ def allocate(
     batch_system: str | None = None,
     job_id: str | None = None,
     job_variables: tuple[tuple[str, str], ...] = (),
+    ended_by: str | None = None,
+    leaves_s: float | None = None,
 ) -> Allocation:
     """``allocate((("n1", 2), ("n2", 2)), ThisHost(frozenset({"n1"})), "node file x").here.name == "n1"``.
 
@@ -106,6 +112,8 @@ def allocate(
         batch_system,
         job_id,
         job_variables,
+        ended_by,
+        leaves_s,
     )
 
 
@@ -116,6 +124,8 @@ def this_machine(
     batch_system: str | None = None,
     job_id: str | None = None,
     job_variables: tuple[tuple[str, str], ...] = (),
+    ended_by: str | None = None,
+    leaves_s: float | None = None,
 ) -> Allocation:
     """``this_machine("laptop")``: one node of that name; ``this_machine("laptop", 3)``: local1, local2 and local3.
 
@@ -127,7 +137,7 @@ def this_machine(
     else:
         nodes = tuple(Node(f"local{number}", None, True) for number in range(1, local + 1))
         source = f"this machine posing as {local} nodes"
-    return Allocation(nodes, source, batch_system, job_id, job_variables)
+    return Allocation(nodes, source, batch_system, job_id, job_variables, ended_by, leaves_s)
 
 
 def check_submitter(submitter: Submitter) -> None:

@@ -95,3 +95,14 @@ def test_each_row_finds_itself():
         job = detect({system.signs[0]: "1", system.job_id: "9"})
         assert job is not None
         assert job.system == system.name
+
+
+@pytest.mark.parametrize(
+    ("environment", "ended_by", "leaves_s"),
+    [(OPENPBS, "PBS", 10.0), (TORQUE, "Torque", 2.0), (SLURM_WITH_TORQUE_COMMANDS, "Slurm", 30.0)],
+)
+def test_who_ends_the_job(environment, ended_by, leaves_s):
+    """And the time it leaves for that: Slurm's is Slurm's, whatever the variables are called."""
+    job = detect(environment)
+    assert job is not None
+    assert (job.ended_by, job.leaves_s) == (ended_by, leaves_s)
