@@ -17,6 +17,7 @@ from dgrid.cli.files import read_definition
 from dgrid.cli.narrator import StderrNarrator
 from dgrid.cli.plan import Shown, show_plan
 from dgrid.cli.settings import find_settings
+from dgrid.cli.stop_before import stop_before_option, stopped_before
 from dgrid.errors import DgridError
 from dgrid.plan.allocation import check_submitter
 from dgrid.plan.definition import Definition, PullPolicy
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 )
 @click.option("--allow-different-images", is_flag=True, help="Go on where nodes have different images of one name.")
 @click.option("--log-dir", metavar="DIR", type=click.Path(path_type=Path), help="Keep each container's output here.")
+@stop_before_option
 @click.option("--link", type=click.Choice(["auto", "paramiko", "openssh"]), help="How to reach the other nodes.")
 @click.option("--engine", type=click.Choice(["auto", "docker", "podman"]), help="Which of the nodes' engines to use.")
 @click.option("--engine-socket", metavar="PATH", help="The engine's socket on the nodes, if in an unusual place.")
@@ -58,6 +60,7 @@ def run(
     images: str | None,
     allow_different_images: bool,
     log_dir: Path | None,
+    stop_before: float | None,
     link: str | None,
     engine: str | None,
     engine_socket: str | None,
@@ -95,17 +98,18 @@ def run(
         allow_different_images=allow_different_images,
         log_dir=log_dir,
     )
-    sys.exit(_carry_out(order, streams, StderrNarrator(quiet, sys.stderr.isatty())))
+    sys.exit(_carry_out(order, streams, StderrNarrator(quiet, sys.stderr.isatty()), stop_before))
 
 
-def _carry_out(order: Order, streams: Streams, narrator: StderrNarrator) -> int:
+def _carry_out(order: Order, streams: Streams, narrator: StderrNarrator, stop_before_s: float | None) -> int:
     from dgrid.nodes.signals import StopSignals
     from dgrid.run import run as run_order
 
     stop = StopSignals()
     with stop.installed():
         try:
-            return run_order(order, streams, stop, narrator)
+            with stopped_before(stop_before_s, os.environ, narrator):
+                return run_order(order, streams, stop, narrator)
         except DgridError:
             logging.getLogger("dgrid").debug("the error came from here", exc_info=True)
             raise
