@@ -31,7 +31,8 @@ class Settings:
     else Podman). ``engine_socket`` is the engine's socket on the nodes, None where it is in its usual place.
     ``images`` is what becomes of images that a run has brought to nodes.
     ``connect_timeout_s`` bounds a log-in, ``call_timeout_s`` one call of an engine, ``pull_timeout_s`` fetching one
-    image. ``grace_s`` is the time from asking a container to end to killing it. ``parallel`` is how many nodes are
+    image. A leash hears from dgrid every ``heartbeat_s``; after ``lease_s`` of silence the run is over for it, and its
+    machine lost for dgrid. ``grace_s`` is the time from asking a container to end to killing it. ``parallel`` is how many nodes are
     worked on at a time.
     """
 
@@ -42,6 +43,8 @@ class Settings:
     connect_timeout_s: float = 10.0
     call_timeout_s: float = 60.0
     pull_timeout_s: float = 1800.0
+    heartbeat_s: float = 2.0
+    lease_s: float = 15.0
     grace_s: float = 10.0
     parallel: int = 32
 

@@ -11,7 +11,7 @@ from dgrid.config import Settings
 from dgrid.images.check import planning_findings
 from dgrid.nodes.brought import Brought
 from dgrid.nodes.cluster import Cluster, open_cluster
-from dgrid.nodes.leash import put_on_leash
+from dgrid.nodes.leashes import Leashes, put_on_leash
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.output import LogDirectory
 from dgrid.nodes.pull import images_on_all
@@ -60,12 +60,12 @@ def run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) -
         plan = _plan(order, cluster.facts(), make_run_keys(order.session))
         _tell([warning for warning in plan.warnings if warning not in draft.warnings], narrator)
         ids: dict[str, str] = {}
-        with _images(plan, cluster, order, stop, narrator), _torn_down(plan, ids, cluster, stop, narrator):
+        with _images(plan, cluster, order, stop, narrator), _torn_down(plan, ids, cluster, stop, narrator) as leashes:
             _warn_of_images(plan, cluster, narrator)
             narrator.phase(f"creating {_count(len(plan.instances), 'container')}")
             make_networks(plan, cluster)
             ids.update(create_all(plan, cluster, stop))
-            supervisor = Supervisor(plan, ids, cluster, streams, stop, narrator, logs)
+            supervisor = Supervisor(plan, ids, cluster, streams, stop, narrator, logs, leashes)
             supervisor.watch_workers()
             if plan.start_order:
                 narrator.phase(f"starting {_count(len(plan.instances) - 1, 'worker')}")
@@ -121,24 +121,22 @@ def _warn_of_images(plan: Plan, cluster: Cluster, narrator: Narrator) -> None:
 @contextmanager
 def _torn_down(
     plan: Plan, ids: ContainerIds, cluster: Cluster, stop: StopSignals, narrator: Narrator
-) -> Iterator[None]:
+) -> Iterator[Leashes]:
     """Whatever happens within it, the run's containers and networks are removed when it is left.
 
     Should dgrid itself be killed within it, the leashes remove them.
     """
     leashes = put_on_leash(cluster, plan.session, stop)
-    for leash in leashes:
-        if leash.reason:
-            narrator.note(f"{leash.machine.name}: should dgrid be killed, containers stay there: {leash.reason}")
+    for text in gather(leashes.remarks()):
+        narrator.note(text)
     try:
-        yield
+        yield leashes
     finally:
         narrator.phase("removing the containers")
         problems = tear_down(plan, ids, cluster, stop)
         for problem in problems:
             narrator.note(f"{problem}; what is left there of this run has the label {LABEL_SESSION}={plan.session}")
-        for leash in leashes:
-            leash.let_go(clean=leash.machine.name not in {problem.node for problem in problems})
+        leashes.let_go(problems)
 
 
 def _count(number: int, noun: str) -> str:

@@ -9,11 +9,14 @@ import sys
 import click
 
 from dgrid import __version__
+from dgrid.cli.doctor import doctor
+from dgrid.cli.hold import hold
 from dgrid.cli.image import image
 from dgrid.cli.image_spread import image_spread
 from dgrid.cli.lab import lab
 from dgrid.cli.narrator import say
 from dgrid.cli.plan import plan
+from dgrid.cli.reap import reap
 from dgrid.cli.run import run
 from dgrid.cli.schema import schema
 from dgrid.cli.validate import validate
@@ -39,6 +42,9 @@ def dgrid() -> None:
 
 dgrid.add_command(run)
 dgrid.add_command(plan)
+dgrid.add_command(reap)
+dgrid.add_command(doctor)
+dgrid.add_command(hold)
 image.add_command(image_spread)
 dgrid.add_command(image)
 dgrid.add_command(lab)

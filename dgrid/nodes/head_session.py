@@ -73,6 +73,10 @@ class HeadSession:
             with contextlib.suppress(NodeError):  # it may just have ended
                 self._engine.resize(self._container_id, rows, columns)
 
+    def pass_on(self, name: str) -> None:
+        """Send the head the signal ``name``; what comes of that is its own affair."""
+        threading.Thread(target=self._send, args=(name,), daemon=True).start()
+
     @contextlib.contextmanager
     def signalled(self, name: str) -> Iterator[None]:
         """Within it the head has the signal ``name``; SignalObeyed comes when it has ended of it.
@@ -86,6 +90,10 @@ class HeadSession:
             yield
         finally:
             over.set()
+
+    def _send(self, name: str) -> None:
+        with contextlib.suppress(NodeError):  # an engine that has gone is noticed elsewhere
+            self._engine.kill(self._container_id, name)
 
     def _signal(self, name: str, over: threading.Event) -> None:
         with contextlib.suppress(NodeError):  # the teardown, which follows, says what is wrong

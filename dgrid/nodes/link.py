@@ -46,6 +46,9 @@ class Resident(Protocol):
     def read_line(self, timeout_s: float) -> str:
         """Its next line of output without the line's end; empty when it has ended. TimeoutError when none comes."""
 
+    def received(self) -> tuple[list[str], bool]:
+        """The lines that have come since the last look, without waiting; and whether it has ended."""
+
     def send(self, data: bytes) -> None:
         """Write to its input. A script that has gone is no error."""
 
@@ -68,10 +71,11 @@ class Link(Protocol):
     def run(self, script: str, timeout_s: float) -> CommandResult:
         """Run a POSIX shell script on the node as the submitter. Raises LinkError."""
 
-    def stay(self, script: str, outlives_link: bool = False) -> Resident:
+    def stay(self, script: str, outlives_link: bool = False, name: str = "dgrid") -> Resident:
         """Start a POSIX shell script that reads its input until closed. Raises LinkError.
 
-        It is closed with the link, unless it ``outlives_link``: then it is only released.
+        It is closed with the link, unless it ``outlives_link``: then it is only released. ``name``, plain words,
+        ends its command line, for those who look for it.
         """
 
     def dial(self, socket_path: str, timeout_s: float) -> Stream:
@@ -80,8 +84,14 @@ class Link(Protocol):
     def half_close(self, stream: Stream) -> None:
         """Tell the far end of a dialled stream that no more bytes will come."""
 
+    def is_lost(self) -> bool:
+        """Whether the connection has ended."""
+
     def addresses(self) -> tuple[str | None, str | None]:
         """This machine's and the node's IP address, as this connection uses them; None where it does not tell."""
+
+    def cut(self) -> None:
+        """End the connection at once, whatever is under way: nobody answers at its far end."""
 
     def close(self) -> None:
         """Cut the connection and everything that goes over it. May be called twice."""
@@ -90,9 +100,9 @@ class Link(Protocol):
 Dial = Callable[[float], Stream]
 
 
-def resident_command(script: str) -> str:
+def resident_command(script: str, name: str) -> str:
     """The command to start a resident by, for any login shell, csh included: it reads ``script`` from its input.
 
     By single bytes, so that what follows on the input is left for the script.
     """
-    return f"exec sh -c 'eval \"$(dd bs=1 count={len(script.encode())} 2>/dev/null)\"'"
+    return f"exec sh -c 'eval \"$(dd bs=1 count={len(script.encode())} 2>/dev/null)\"' {name}"

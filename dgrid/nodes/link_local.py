@@ -36,6 +36,18 @@ class LocalResident:
         line, _, self._received = self._received.partition(b"\n")
         return line.decode(errors="replace")
 
+    def received(self) -> tuple[list[str], bool]:
+        assert self._process.stdout is not None
+        ended = False
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while not ended and selector.select(0):
+                data = os.read(self._process.stdout.fileno(), 4096)
+                self._received += data
+                ended = not data
+        *lines, self._received = self._received.split(b"\n")
+        return [line.decode(errors="replace") for line in lines], ended or self._process.poll() is not None
+
     def send(self, data: bytes) -> None:
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
@@ -99,8 +111,8 @@ class LocalLink:
             raise LinkError(self.node, f"a check did not end within {timeout_s:g} s") from error
         return CommandResult(done.returncode, done.stdout.decode(errors="replace"))
 
-    def stay(self, script: str, outlives_link: bool = False) -> LocalResident:
-        resident = start_resident(["/bin/sh", "-c", resident_command(script)], script)
+    def stay(self, script: str, outlives_link: bool = False, name: str = "dgrid") -> LocalResident:
+        resident = start_resident(["/bin/sh", "-c", resident_command(script, name)], script)
         if not outlives_link:
             self._residents.append(resident)
         return resident
@@ -111,8 +123,14 @@ class LocalLink:
     def half_close(self, stream: Stream) -> None:
         cast(socket.socket, stream).shutdown(socket.SHUT_WR)
 
+    def is_lost(self) -> bool:
+        return False
+
     def addresses(self) -> tuple[str | None, str | None]:
         return None, None
+
+    def cut(self) -> None:
+        """Nothing stands between: whoever does not answer on this machine has deadlines to meet."""
 
     def close(self) -> None:
         while self._residents:

@@ -29,7 +29,7 @@ _MASTER_OPTIONS = (
     "-oClearAllForwardings=yes",
     "-oRemoteCommand=none",
     "-oServerAliveInterval=5",
-    "-oServerAliveCountMax=3",
+    "-oServerAliveCountMax=4",
     "-oLogLevel=ERROR",
 )
 # Without a master behind the control path, ssh would make a connection of its own: ProxyCommand makes that fail.
@@ -67,12 +67,12 @@ class OpenSshLink:
         except subprocess.TimeoutExpired as error:
             raise LinkError(self.node, f"a command did not end within {timeout_s:g} s") from error
         output = done.stdout.decode(errors="replace")
-        if done.returncode == 255 and self._is_lost():
+        if done.returncode == 255 and self.is_lost():
             raise LinkDropped(self.node, f"the ssh connection is lost ({output.strip() or 'no message'})")
         return CommandResult(done.returncode, output)
 
-    def stay(self, script: str, outlives_link: bool = False) -> LocalResident:
-        resident = start_resident(self._through_master("-T", self.node, resident_command(script)), script)
+    def stay(self, script: str, outlives_link: bool = False, name: str = "dgrid") -> LocalResident:
+        resident = start_resident(self._through_master("-T", self.node, resident_command(script, name)), script)
         if not outlives_link:
             self._residents.append(resident)
         return resident
@@ -83,8 +83,18 @@ class OpenSshLink:
     def half_close(self, stream: Stream) -> None:
         cast(socket.socket, stream).shutdown(socket.SHUT_WR)
 
+    def is_lost(self) -> bool:
+        try:
+            self._master.wait(timeout=1)  # it may be about to end: its clients learn first
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def addresses(self) -> tuple[str | None, str | None]:
         return None, None  # a jump host may stand between
+
+    def cut(self) -> None:
+        self._master.kill()
 
     def close(self) -> None:
         while self._residents:
@@ -113,16 +123,9 @@ class OpenSshLink:
             raise LinkError(self.node, f"ssh did not {what} within {timeout_s:g} s") from error
         if done.returncode != 0:
             text = done.stderr.decode(errors="replace").strip()
-            if self._is_lost():
+            if self.is_lost():
                 raise LinkDropped(self.node, f"the ssh connection is lost ({text})")
             raise LinkError(self.node, f"ssh cannot {what} {argument.partition(':')[2]} ({text})")
-
-    def _is_lost(self) -> bool:
-        try:
-            self._master.wait(timeout=1)  # it may be about to end: its clients learn first
-        except subprocess.TimeoutExpired:
-            return False
-        return True
 
     def _through_master(self, *arguments: str) -> list[str]:
         return ["ssh", f"-oControlPath={self._directory}/m", *_CLIENT_OPTIONS, *arguments]

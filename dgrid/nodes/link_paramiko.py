@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from paramiko import Channel, Transport
 
 _SESSIONS = 6  # at a time: sshd allows 10 (MaxSessions in sshd_config(5)), and residents have theirs
-# A node that has lost its power says nothing: after about 20 s without an answer the connection is lost. tcp(7)
+# A node that has lost its power says nothing: after about 25 s without an answer the connection is lost. tcp(7)
+# Longer than a lease, which is to tell first, and in which a drop of the network has no effect.
 _KEEPALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 20_000),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 25_000),
 )
 
 
@@ -51,6 +52,14 @@ class ParamikoResident:
             self._received += data
         line, _, self._received = self._received.partition(b"\n")
         return line.decode(errors="replace")
+
+    def received(self) -> tuple[list[str], bool]:
+        # What the script has left behind may hold its output open: its exit is the end.
+        ended = bool(self._channel.exit_status_ready() or self._channel.closed or self._channel.eof_received)
+        while self._channel.recv_ready():
+            self._received += self._channel.recv(4096)
+        *lines, self._received = self._received.split(b"\n")
+        return [line.decode(errors="replace") for line in lines], ended
 
     def send(self, data: bytes) -> None:
         with contextlib.suppress(OSError, EOFError):
@@ -107,12 +116,12 @@ class ParamikoLink:
                 raise TimeoutError
             return CommandResult(channel.recv_exit_status(), output)
 
-    def stay(self, script: str, outlives_link: bool = False) -> ParamikoResident:
+    def stay(self, script: str, outlives_link: bool = False, name: str = "dgrid") -> ParamikoResident:
         from paramiko import SSHException
 
         try:
             channel = self._transport.open_session(timeout=10)
-            channel.exec_command(resident_command(script))
+            channel.exec_command(resident_command(script, name))
         except (SSHException, EOFError, OSError) as error:
             raise self._lost(error) from error
         resident = ParamikoResident(channel)
@@ -138,9 +147,15 @@ class ParamikoLink:
     def half_close(self, stream: Stream) -> None:
         cast("Channel", stream).shutdown_write()
 
+    def is_lost(self) -> bool:
+        return not self._transport.is_active()
+
     def addresses(self) -> tuple[str | None, str | None]:
         sock = cast(socket.socket, self._transport.sock)
         return sock.getsockname()[0], sock.getpeername()[0]
+
+    def cut(self) -> None:
+        self._transport.close()
 
     def close(self) -> None:
         while self._residents:

@@ -1,4 +1,4 @@
-"""Signals that end the run, and the terminal's changes of size, turned into entries of queues."""
+"""Signals that end the run, are for its head or suspend it, and the terminal's changes of size: entries of queues."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from queue import SimpleQueue
 from types import FrameType
 from typing import Any
@@ -13,10 +14,21 @@ from typing import Any
 from dgrid.errors import Stopped
 
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_FOR_THE_HEAD = (signal.SIGUSR1, signal.SIGUSR2)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """The batch system, or ctrl-Z, wants the run suspended (SIGTSTP)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """The run goes on (SIGCONT); it may have been stopped without a word (SIGSTOP)."""
 
 
 class StopSignals:
-    """Remembers what was received and wakes whoever waits.
+    """Remembers what was received and wakes whoever waits. ``for_head`` are signals to be passed to the head.
 
     A handler only notes the signal and puts None into the queues that listen (SimpleQueue.put is reentrant), so the
     main thread is never torn out of the middle of something: it looks at ``check`` where it waits.
@@ -25,12 +37,14 @@ class StopSignals:
     def __init__(self) -> None:
         self.received: list[signal.Signals] = []
         self.first_at: float | None = None
+        self.for_head: list[signal.Signals] = []
         self._listeners: list[SimpleQueue[Any]] = []
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Within it TERM, INT and HUP are noted here. Only from the main thread."""
+        """Within it TERM, INT, HUP, and USR1 and USR2 are noted here. Only from the main thread."""
         before = {number: signal.signal(number, self._note) for number in _ENDING}
+        before |= {number: signal.signal(number, self._note_for_head) for number in _FOR_THE_HEAD}
         try:
             yield
         finally:
@@ -46,6 +60,19 @@ class StopSignals:
         finally:
             self._listeners.remove(queue)
 
+    @contextmanager
+    def suspending(self, queue: SimpleQueue[Any]) -> Iterator[None]:
+        """Within it TSTP and CONT put Suspended and Continued into ``queue``. Only from the main thread."""
+        before = {
+            signal.SIGTSTP: signal.signal(signal.SIGTSTP, lambda _number, _frame: queue.put(Suspended())),
+            signal.SIGCONT: signal.signal(signal.SIGCONT, lambda _number, _frame: queue.put(Continued())),
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
     def check(self) -> None:
         """Raise Stopped for the first signal received, if there was one."""
         if self.received:
@@ -54,6 +81,13 @@ class StopSignals:
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self.received.append(signal.Signals(number))
         self.first_at = self.first_at or time.monotonic()
+        self._wake()
+
+    def _note_for_head(self, number: int, _frame: FrameType | None) -> None:
+        self.for_head.append(signal.Signals(number))
+        self._wake()
+
+    def _wake(self) -> None:
         for queue in self._listeners:
             queue.put(None)
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import time
 from queue import Empty, SimpleQueue
 
 from dgrid.errors import NodeError
 from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.head_session import HeadSession, OutputEnded, Resized, SignalObeyed
+from dgrid.nodes.leashes import Leashes
 from dgrid.nodes.machine import Machine
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.output import KeptEnded, LogDirectory, Pump, Sink, to_streams
-from dgrid.nodes.signals import StopSignals
+from dgrid.nodes.signals import Continued, StopSignals, Suspended
 from dgrid.nodes.start import ContainerIds, start
 from dgrid.nodes.terminal import Streams
-from dgrid.nodes.watch import Ended, EventsLost, Watch
+from dgrid.nodes.watch import Ended, EventsLost, MachineLost, Watch
 from dgrid.nodes.workers import Workers, how_it_ended
 from dgrid.plan.plan import Instance, Plan
 
@@ -24,7 +27,9 @@ _STOPPED_DRAIN_S = 2.0
 _LOOK_AGAIN_S = 30.0
 _LOOK_OFTEN_S = 1.0
 
-_Entry = Ended | EventsLost | KeptEnded | OutputEnded | Resized | SignalObeyed | None
+_Entry = (
+    Continued | Ended | EventsLost | KeptEnded | MachineLost | OutputEnded | Resized | SignalObeyed | Suspended | None
+)
 """What wakes the supervisor; None is a signal."""
 
 
@@ -33,7 +38,7 @@ class Supervisor:
 
     def __init__(
         self, plan: Plan, ids: ContainerIds, cluster: Cluster, streams: Streams, stop: StopSignals,
-        narrator: Narrator, logs: LogDirectory | None,
+        narrator: Narrator, logs: LogDirectory | None, leashes: Leashes,
     ) -> None:  # fmt: skip
         self._plan = plan
         self._ids = ids
@@ -43,12 +48,14 @@ class Supervisor:
         self._narrator = narrator
         self._logs = logs
         self._inbox: SimpleQueue[_Entry] = SimpleQueue()
+        self._leashes = leashes
         self._watch = Watch(plan, ids, cluster, self._inbox)
         self._kept: dict[str, Sink] = {}
         self._workers = Workers(plan, ids, cluster, narrator, self._keep_output)
 
     def watch_workers(self) -> None:
         """Before the workers' start: subscribe to their ends, and to their output where it is kept."""
+        self._leashes.tell(self._inbox)
         self._watch.subscribe_all()
         for worker in self._plan.instances:
             if self._logs is not None and not worker.container.interactive:
@@ -75,7 +82,7 @@ class Supervisor:
             head, self._ids[head.name], self._cluster.engine(head.node), self._streams, sinks, self._inbox
         )
         try:
-            with self._stop.waking(self._inbox), session.terminal():
+            with self._stop.waking(self._inbox), self._stop.suspending(self._inbox), session.terminal():
                 self._stop.check()
                 start(head, self._ids[head.name], self._cluster)
                 session.give_stdin()
@@ -90,6 +97,8 @@ class Supervisor:
         while not self._watch.is_over(session.head):
             if self._stop.received:
                 self._stop_head(session)
+            while self._stop.for_head:
+                session.pass_on(self._stop.for_head.pop(0).name)
             self._handle(session, self._next_entry(session))
         self._drain_output(session, _OUTPUT_DRAIN_S)
         state = session.state()
@@ -117,8 +126,15 @@ class Supervisor:
                 self._narrator.note(f"{worker.node.name}: the output of {worker.name} is not kept any more: {failure}")
             case EventsLost(machine):
                 self._events_lost(machine)
+            case MachineLost(machine, error):
+                self._machine_lost(machine, error)
             case Resized():
                 session.resize()
+            case Suspended():
+                self._leashes.pause()
+                os.kill(os.getpid(), signal.SIGSTOP)
+            case Continued():
+                self._leashes.resume()
 
     def _ended(self, instance: Instance) -> None:
         if not self._watch.is_over(instance) and (instance.container.interactive or self._workers.ended(instance)):
@@ -130,8 +146,11 @@ class Supervisor:
             self._watch.subscribe(machine)
             self._watch.look(machine)
         except NodeError as error:
-            for instance in self._workers.lost(machine, error):
-                self._watch.over(instance)
+            self._machine_lost(machine, error)
+
+    def _machine_lost(self, machine: Machine, error: NodeError) -> None:
+        for instance in self._workers.lost(machine, error):
+            self._watch.over(instance)
 
     def _stop_head(self, session: HeadSession) -> None:
         """Pass the signal on, and wait for the head's grace or a second signal. Raises Stopped."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
+from dgrid.errors import NodeError
 from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.container_stream import EventStream
 from dgrid.nodes.machine import Machine
@@ -27,6 +28,14 @@ class EventsLost:
     """A machine's events come no more: its engine or the machine has gone."""
 
     machine: Machine
+
+
+@dataclass(frozen=True, slots=True)
+class MachineLost:
+    """A machine cannot be reached any more, or its engine has gone for good."""
+
+    machine: Machine
+    error: NodeError
 
 
 class Watch:

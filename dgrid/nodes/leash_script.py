@@ -1,0 +1,249 @@
+"""The leash as the node runs it: a shell script for any POSIX shell, and the settings it begins with.
+
+It needs one of: the engine's own command, curl, python3, perl. Three processes share the work, so that no single
+killed one leaves containers behind: the main one waits and decides, the reader takes dgrid's words, the clock ticks.
+
+dgrid's words, a line each: ``beat`` (answered ``ok``), ``pause`` (answered ``paused``), ``resume``, ``done``.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from dgrid.plan.naming import LABEL_SESSION
+
+NAME = "dgrid-leash"
+"""The word that tells a leash from other processes: its command line has it, and the session behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeashSettings:
+    """What a leash is told. ``engine`` is "docker" or "podman", ``lease_s`` the silence after which it acts.
+
+    ``cuts`` says that its parent is the connection's process on the node, to be ended first. ``launcher`` is dgrid's
+    process id where that is on the same machine, else None; ``hold`` the command by which the leashes of other
+    machines are told that it was stopped, and ``scratch`` the directories there to be removed with the run.
+    """
+
+    session: str
+    engine: str
+    socket_path: str
+    lease_s: float
+    cuts: bool
+    launcher: int | None = None
+    hold: tuple[str, ...] = ()
+    scratch: tuple[str, ...] = ()
+
+
+def leash_script(settings: LeashSettings) -> str:
+    """The script to start as a resident."""
+    label = f"{LABEL_SESSION}={settings.session}"
+    values = {
+        "session": settings.session,
+        "label": label,
+        "filters": quote(json.dumps({"label": [label]})),
+        "engine": settings.engine,
+        "socket": settings.socket_path,
+        "lease": str(max(1, round(settings.lease_s))),
+        "cut": "yes" if settings.cuts else "",
+        "launcher": "" if settings.launcher is None else str(settings.launcher),
+        "hold": shlex.join(settings.hold),
+        "scratch": shlex.join(settings.scratch),
+    }
+    return _assignments(values) + _ENGINE + _SWEEP + _WATCH
+
+
+def _assignments(values: Mapping[str, str]) -> str:
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
+
+
+# Every call has a deadline: an engine that hangs must not hold the leash.
+_ENGINE = r"""
+exec 2>/dev/null
+has() { command -v "$1" >/dev/null 2>&1; }
+if [ $engine = podman ] && has podman; then tool=podman
+elif [ $engine = docker ] && has docker; then tool=docker; export DOCKER_HOST="unix://$socket"
+elif has curl; then tool=curl
+elif has python3; then tool=python3
+elif has perl; then tool=perl
+else echo leash off there is neither docker, curl, python3 nor perl; exit; fi
+
+say() { echo "log $*"; has logger && logger -t dgrid-leash "$session: $*"; }
+within() {
+  seconds=$1; shift
+  if has timeout; then timeout -k 1 "$seconds" "$@"; return; fi
+  "$@" & worker=$!
+  (sleep "$seconds"; kill -KILL $worker) >/dev/null & killer=$!
+  wait $worker; outcome=$?
+  kill $killer
+  return $outcome
+}
+call() {
+  case $tool in
+  curl) curl -sf -m 20 -X "$1" --unix-socket "$socket" "http://engine$2" ;;
+  python3) within 20 python3 -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
+s.sendall(f"{sys.argv[2]} {sys.argv[3]} HTTP/1.0\r\nHost: engine\r\n\r\n".encode())
+while d := s.recv(65536): sys.stdout.buffer.write(d)' "$socket" "$1" "$2" ;;
+  perl) within 20 perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or exit 1;
+print $s "$ARGV[1] $ARGV[2] HTTP/1.0\r\nHost: engine\r\n\r\n"; $s->flush; print while <$s>' "$socket" "$1" "$2" ;;
+  esac
+}
+ids() {
+  answer=$(call GET "$1") || return 1
+  printf '%s' "$answer" | tr '{,' '\n\n' | sed -n 's/.*"Id": *"\([0-9a-f]*\)".*/\1/p' | sort -u
+}
+containers() {
+  case $tool in
+  docker|podman) within 20 $tool ps "--all=$1" --quiet --no-trunc --filter "label=$label" ;;
+  *) ids "/containers/json?all=$1&filters=$filters" ;;
+  esac
+}
+networks() {
+  case $tool in
+  docker|podman) within 20 $tool network ls --quiet --filter "label=$label" ;;
+  *) ids "/networks?filters=$filters" ;;
+  esac
+}
+for_each() {
+  method=$1 path=$2; shift 2
+  for id; do call "$method" "$(printf "$path" "$id")" & done
+  wait
+}
+remove() {
+  case $tool in
+  docker) within 40 docker rm --force --volumes "$@" ;;
+  podman) within 40 podman rm --force --volumes --time 0 "$@" ;;
+  *) for_each DELETE '/containers/%s?force=1&v=1' "$@" ;;
+  esac >/dev/null
+}
+remove_network() {
+  case $tool in
+  docker|podman) within 20 $tool network rm "$1" ;;
+  *) call DELETE "/networks/$1" ;;
+  esac >/dev/null
+}
+freeze() {
+  found=$(containers false)
+  [ -n "$found" ] || return 0
+  case $tool in
+  docker|podman) within 20 $tool "$1" $found ;;
+  *) for_each POST "/containers/%s/$1" $found ;;
+  esac >/dev/null
+}
+"""
+
+# An engine carries out a call whose caller has gone, up to seconds later: hence two looks that find nothing. One that
+# does not answer has its containers ended through /proc meanwhile; they are the user's own processes.
+_SWEEP = r"""
+end_processes() {
+  own=$(grep -ls "DGRID_SESSION=$session" /proc/[0-9]*/environ | tr -dc '0-9\n')
+  for pid in $own; do sed -n 's/.*\([0-9a-f]\{64\}\).*/\1/p' /proc/$pid/cgroup; done | sort -u | while read -r id; do
+    grep -ls "$id" /proc/[0-9]*/cgroup | tr -dc '0-9\n' | while read -r pid; do kill -KILL "$pid"; done
+  done
+  [ -z "$own" ] || kill -KILL $own
+}
+sweep() {
+  clean=0 tries=0
+  while [ $clean -lt 2 ] && [ $tries -lt 300 ]; do
+    if ! found=$(containers true); then
+      clean=0
+      [ $tries -gt 0 ] || say the engine does not answer, ending processes instead
+      end_processes
+    elif [ -n "$found" ]; then clean=0; remove $found
+    else clean=$((clean + 1)); fi
+    tries=$((tries + 1))
+    [ $clean -ge 2 ] || sleep 1
+  done
+  # An overlay goes when the other nodes, too, have let go of it.
+  tries=0
+  while found=$(networks); [ -n "$found" ] && [ $tries -lt 60 ]; do
+    for id in $found; do remove_network "$id"; done
+    tries=$((tries + 1))
+    sleep 1
+  done
+  [ -z "$scratch" ] || eval "rm -rf $scratch"
+  say the sweep is over
+}
+end_all() {
+  say "$1: removing the run's containers"
+  # sshd's process for this connection is the parent; with it go all its channels, so no late call can arrive.
+  [ -z "$cut" ] || kill $parent
+  [ -z "$launcher" ] || kill -KILL $launcher
+  sweep
+}
+"""
+
+# The clock counts the leash's own running time: of a suspended machine or process one tick at most is late.
+_WATCH = r"""
+main=$$ parent=$PPID late=0 hold='' held='' go='' ended='' seen=0 hold_command=$hold
+trap '' HUP INT QUIT PIPE
+trap 'late=0' USR1
+trap 'late=$((late + 1))' ALRM
+trap 'hold=yes' USR2
+trap 'go=yes' CONT
+trap 'ended=TERM' TERM
+read_words() {
+  trap '' USR1 USR2 ALRM TERM
+  while read -r word; do
+    case $word in
+    beat) kill -USR1 $main || exit 1; echo ok ;;
+    pause) kill -USR2 $main ;;
+    resume) kill -CONT $main ;;
+    done) exit 0 ;;
+    esac
+  done
+  # Without the main process it is up to this one.
+  kill -0 $main || end_all 'end of input'
+  exit 1
+}
+tick() {
+  trap '' USR1 USR2 TERM
+  trap - ALRM
+  while sleep 1; do kill -ALRM $main || exit; done
+}
+is_stopped() {
+  read -r line </proc/$launcher/stat || return 1
+  line=${line##*) }
+  case ${line%% *} in T) return 0 ;; esac
+  return 1
+}
+watch_launcher() {
+  if ! is_stopped; then seen=0; return; fi
+  late=0 seen=$((seen + 1))
+  [ $seen -eq 2 ] || return 0
+  hold=yes
+  [ -z "$hold_command" ] || eval "$hold_command" >/dev/null </dev/null &
+}
+exec 3<&0 </dev/null
+read_words <&3 & reader=$!
+tick & clock=$!
+exec 3<&-
+echo leash on
+while :; do
+  wait $reader; outcome=$?
+  [ -z "$launcher" ] || watch_launcher
+  if [ -n "$hold" ]; then
+    hold=''
+    [ -n "$held" ] || { held=yes; freeze pause && echo paused || say some containers cannot be paused; }
+  fi
+  if [ -n "$go" ]; then
+    go=''
+    [ -z "$held" ] || { held='' late=0; freeze unpause; }
+  fi
+  [ -z "$held" ] || late=0
+  if [ -n "$ended" ]; then break
+  elif [ $outcome -eq 0 ]; then kill $clock; exit
+  elif [ $outcome -lt 128 ] || ! kill -0 $reader; then ended='end of input'; break
+  elif [ $late -ge $lease ]; then ended="nothing heard for $lease s"; break
+  fi
+done
+kill -KILL $clock
+trap '' USR1 USR2 ALRM TERM CONT
+end_all "$ended"
+kill -KILL $reader
+"""

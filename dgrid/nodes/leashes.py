@@ -1,0 +1,134 @@
+"""All leashes of a run: started together, kept alive by a beat every few seconds, told when the run is suspended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from queue import SimpleQueue
+from typing import Any
+
+from dgrid.errors import LinkDropped, NodeError
+from dgrid.nodes.cluster import Cluster
+from dgrid.nodes.fanout import fan_out, values_of
+from dgrid.nodes.leash import Leash, new_leash
+from dgrid.nodes.machine import Machine
+from dgrid.nodes.signals import StopSignals
+from dgrid.nodes.watch import MachineLost
+
+_PAUSE_WAIT_S = 1.5  # Slurm stops the processes of a suspended job for good two seconds after it says so
+_POLL_S = 0.02
+
+
+class Leashes:
+    """Beats for every leash, from threads of its own: none waits for another's node.
+
+    A machine that is silent for the lease, or whose connection ends, is lost: its link is cut, so that whoever waits
+    for its engine learns it at once, and MachineLost is put into the queue of ``tell``.
+    """
+
+    def __init__(self, leashes: Iterable[Leash], beat_s: float) -> None:
+        self._all = tuple(leashes)
+        self._beat_s = beat_s
+        self._lost: list[MachineLost] = []
+        self._listener: SimpleQueue[Any] | None = None
+        self._changing = threading.Lock()
+        self._due: SimpleQueue[tuple[Leash, float] | None] = SimpleQueue()
+        self._under_way: set[Leash] = set()
+        self._held = threading.Event()
+        self._over = threading.Event()
+        self._threads = 0
+        threading.Thread(target=self._keep_time, daemon=True).start()
+
+    def remarks(self) -> list[tuple[str, str]]:
+        """(machine, what that means) for those that have no leash."""
+        without = [leash for leash in self._all if leash.reason]
+        return [(one.machine.name, f"should dgrid be killed, containers stay there: {one.reason}") for one in without]
+
+    def tell(self, listener: SimpleQueue[Any]) -> None:
+        """From now on ``listener`` gets a MachineLost for each lost machine; those lost before are told now."""
+        with self._changing:
+            self._listener = listener
+            for lost in self._lost:
+                listener.put(lost)
+
+    def pause(self) -> None:
+        """The run is being suspended: containers pause on all nodes, and the leases hold. Waits shortly for them."""
+        self._held.set()
+        waiting = self._living()
+        for leash in waiting:
+            leash.pause()
+        deadline = time.monotonic() + _PAUSE_WAIT_S
+        while waiting and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+            waiting = [leash for leash in waiting if not leash.is_paused()]
+
+    def resume(self) -> None:
+        """The run goes on."""
+        for leash in self._living():
+            leash.resume()
+        self._held.clear()
+
+    def let_go(self, problems: Iterable[NodeError]) -> None:
+        """The run is over; what could not be removed on the nodes of ``problems`` is up to the leashes there."""
+        self._over.set()
+        unclean = {problem.node for problem in problems}
+        for leash in self._living():
+            leash.let_go(clean=leash.machine.name not in unclean)
+
+    def _living(self) -> list[Leash]:
+        with self._changing:
+            gone = {lost.machine.name for lost in self._lost}
+        return [leash for leash in self._all if leash.machine.name not in gone]
+
+    def _keep_time(self) -> None:
+        last = time.monotonic()
+        while not self._over.wait(self._beat_s):
+            now = time.monotonic()
+            since_s, last = now - last, now
+            if self._held.is_set():
+                continue
+            with self._changing:
+                due = [leash for leash in self._all if leash not in self._under_way]
+                self._under_way.update(due)
+                busy = self._due.qsize() > 0
+            for leash in due:
+                self._due.put((leash, since_s))
+            if busy or self._threads == 0:
+                # All threads are stuck in a send, or there is none yet: one more.
+                self._threads += 1
+                threading.Thread(target=self._beat_on, daemon=True).start()
+        for _ in range(self._threads):
+            self._due.put(None)
+
+    def _beat_on(self) -> None:
+        while (entry := self._due.get()) is not None:
+            leash, since_s = entry
+            try:
+                leash.beat(since_s, self._beat_s)
+            except LinkDropped as error:
+                self._is_lost(leash.machine, error)
+                continue  # and it stays among those under way: no beat any more
+            with self._changing:
+                self._under_way.discard(leash)
+
+    def _is_lost(self, machine: Machine, error: NodeError) -> None:
+        if self._over.is_set():
+            return
+        with self._changing:
+            self._lost.append(MachineLost(machine, error))
+            if self._listener is not None:
+                self._listener.put(self._lost[-1])
+        machine.link.cut()
+
+
+def put_on_leash(cluster: Cluster, session: str, stop: StopSignals) -> Leashes:
+    """A leash on every machine, before anything is created there. Raises ManyNodesError."""
+
+    def start(machine: Machine) -> Leash:
+        leash = new_leash(machine, cluster, session)
+        leash.start()
+        return leash
+
+    leashes = values_of(fan_out(cluster.machines, start, cluster.settings.parallel, stop))
+    return Leashes(leashes, cluster.settings.heartbeat_s)
