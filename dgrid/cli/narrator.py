@@ -41,7 +41,7 @@ class StderrNarrator:
         self._finish()
         self._line(f"dgrid: {title}:")
         for line in text.splitlines() or ["(nothing)"]:
-            self._line(f"  | {_visible(line)}")
+            self._line(f"  | {visible(line)}")
 
     def close(self) -> None:
         """The story is over: write out the phase under way."""
@@ -68,6 +68,6 @@ def say(text: str, end: str = "\n") -> None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  # it is to stay open
 
 
-def _visible(line: str) -> str:
-    """Without the control characters that would move a terminal's cursor or change its colours."""
+def visible(line: str) -> str:
+    """``line`` without the control characters that would move a terminal's cursor or change its colours."""
     return "".join(letter if letter.isprintable() or letter == "\t" else repr(letter)[1:-1] for letter in line)
