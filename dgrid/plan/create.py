@@ -79,6 +79,7 @@ def _share(container: Container, hosts: Mapping[str, str], hostfile: bytes, run:
 
 def _request(instance: Placed, shared: _Shared, nodes: str, run: Decided) -> CreateRequest:
     container, user = instance.container, run.submitter
+    facts = run.facts.get(instance.node.name, NodeFacts())
     on_host = run.network.maker is None
     return CreateRequest(
         name=engine_name(instance.name, run.session),
@@ -109,6 +110,7 @@ def _request(instance: Placed, shared: _Shared, nodes: str, run: Decided) -> Cre
         is_head=container.interactive,
         tty=container.tty,
         stop_signal=container.stop_signal,
-        init=run.facts.get(instance.node.name, NodeFacts()).has_init,
+        init=facts.has_init,
         keep_id=is_mapped(run.facts, instance.node.name),
+        job_limits=facts.job_limits,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dgrid.plan.definition import Mount, Resources
+from dgrid.plan.job_limits import within
 from dgrid.plan.request import CreateRequest, NetworkRequest
 
 API_VERSION = "1.41"  # Docker 20.10's; see https://docs.docker.com/engine/api/v1.41/
@@ -73,8 +74,12 @@ def _host_config(request: CreateRequest) -> dict[str, Any]:
         "ExtraHosts": [f"{name}:{address}" for name, address in request.extra_hosts],
         # In a user namespace of Podman's these numbers mean other groups, or none, and then it does not start (4.3).
         "GroupAdd": [] if request.keep_id else list(request.groups),
-        **_limits(request.resources),
+        **_limits(within(request.resources, request.job_limits)),
     }
+    if request.job_limits.parent is not None:
+        config["CgroupParent"] = request.job_limits.parent
+    if request.job_limits.cpuset is not None:
+        config["CpusetCpus"] = request.job_limits.cpuset
     if request.init:
         config["Init"] = True
     if request.keep_id:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from dgrid.plan.job_limits import NOTHING, JobLimits
+
 
 class EngineKind(Enum):
     """Which container engine a node runs."""
@@ -19,7 +21,8 @@ class NodeFacts:
 
     ``rootless``: the engine runs as the submitter and maps ids. ``has_init``: the engine has an init process to put
     in front of commands. ``swarm_managers``: node ids of the managers of the swarm the engine is an active member
-    of, empty if it is in none; ``is_manager`` says whether it is one itself.
+    of, empty if it is in none; ``is_manager`` says whether it is one itself. ``job_limits`` are what containers there
+    get of the job's.
     """
 
     engine: EngineKind = EngineKind.DOCKER
@@ -28,3 +31,4 @@ class NodeFacts:
     address: str | None = None
     swarm_managers: frozenset[str] = frozenset()
     is_manager: bool = False
+    job_limits: JobLimits = NOTHING

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dgrid.plan.definition import Mount, Resources
+from dgrid.plan.job_limits import NOTHING, JobLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class CreateRequest:
 
     ``network`` is the engine-side name of the run's network, or "host". ``extra_hosts`` are (name, address) pairs
     for names that nobody resolves. ``environment`` holds every variable, in order, later ones having been merged.
-    ``user`` is decimal ``uid:gid``; ``groups`` decimal gids.
+    ``user`` is decimal ``uid:gid``; ``groups`` decimal gids. ``resources`` are the definition's limits, and
+    ``job_limits`` the job's on that node.
     """
 
     name: str
@@ -61,3 +63,4 @@ class CreateRequest:
     stop_signal: str | None
     init: bool
     keep_id: bool
+    job_limits: JobLimits = NOTHING
