@@ -40,6 +40,16 @@ class LinkOpener:
             raise LinkError(node.name, f"your ssh settings use {reason}, which needs --link openssh or auto")
         return retry(lambda: link_openssh.connect(node.name, self._timeout_s))
 
+    def way(self, node: Node) -> str:
+        """How ``open`` reaches a node, and why so: "by ssh (paramiko)". Raises LinkError."""
+        if node.is_local:
+            return "without ssh, as it is this machine"
+        if self._kind is not LinkKind.AUTO:
+            return f"by ssh ({self._kind.value}, as you asked)"
+        settings = read_ssh_settings(node.name)
+        reason = self._needs_openssh(settings, self._read_known_hosts(settings.known_hosts_files))
+        return f"by ssh (OpenSSH, as your ssh settings use {reason})" if reason else "by ssh (paramiko)"
+
     def _needs_openssh(self, settings: SshSettings, known_hosts: KnownHosts) -> str | None:
         if settings.needs_openssh is not None:
             return settings.needs_openssh
