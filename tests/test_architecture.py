@@ -14,7 +14,7 @@ ROOMS = (
     {"batch"},
     {"config"},
     {"nodes"},
-    {"images", "lab"},
+    {"images", "lab", "sites"},
     {"report"},
     {"run"},
     {"cli"},

@@ -51,8 +51,9 @@ def test_the_wheel_has_every_module_and_every_file_that_modules_read(wheel: Path
     """No package or data file was forgotten in setup.cfg."""
     inside = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "dgrid").rglob("*.py")}
-    lab_image = {str(path.relative_to(ROOT)) for path in (ROOT / "dgrid/lab/image").iterdir() if path.is_file()}
-    assert modules | lab_image | {"dgrid/schemas/dockerdef.schema.json"} <= inside
+    others = (path for place in ("dgrid/lab/image", "dgrid/sites") for path in (ROOT / place).iterdir())
+    read = {str(path.relative_to(ROOT)) for path in others if path.is_file()}
+    assert modules | read | {"dgrid/schemas/dockerdef.schema.json"} <= inside
 
 
 def test_the_wheel_has_the_licence_and_its_name(wheel: Path) -> None:

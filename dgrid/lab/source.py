@@ -27,7 +27,8 @@ def source_tar() -> bytes:
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
-    content = path.read_bytes()
+    content, found = path.read_bytes(), path.stat()
     entry = tarfile.TarInfo(name)
-    entry.size, entry.mode, entry.mtime = len(content), 0o644, int(path.stat().st_mtime)
+    entry.size, entry.mtime = len(content), int(found.st_mtime)
+    entry.mode = 0o755 if found.st_mode & 0o100 else 0o644
     tar.addfile(entry, io.BytesIO(content))
