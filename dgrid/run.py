@@ -71,7 +71,10 @@ def run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) -
                 narrator.phase(f"starting {_count(len(plan.instances) - 1, 'worker')}")
                 start_workers(plan, ids, cluster, stop)
             narrator.milestone(f"{plan.head.name} runs on {plan.head.node.name}")
-            return supervisor.run_head()
+            try:
+                return supervisor.run_head()
+            finally:
+                _tell(cluster.job.untold(), narrator)
 
 
 def _tell(warnings: Iterable[str], narrator: Narrator) -> None:

@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 
 from dgrid.config import Settings
 from dgrid.errors import DgridError
-from dgrid.nodes.engine import Engine, EngineInfo
+from dgrid.nodes.attach_to_job import Job
+from dgrid.nodes.engine import Engine
 from dgrid.nodes.fanout import fan_out, values_of
 from dgrid.nodes.link import LinkKind
 from dgrid.nodes.machine import Machine, by_machine, open_machine
@@ -19,16 +20,21 @@ from dgrid.nodes.signals import StopSignals
 from dgrid.plan.allocation import Node
 from dgrid.plan.facts import NodeFacts
 from dgrid.plan.files import mount_at
+from dgrid.plan.job_cgroup import EngineCgroups, decide
 from dgrid.plan.plan import Plan
 from dgrid.plan.request import CreateRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """All machines of a run, in node-file order. Use as a context manager: leaving it cuts every connection."""
+    """All machines of a run, in node-file order. Use as a context manager: leaving it cuts every connection.
+
+    ``job`` is the job they are nodes of, as far as it matters here: nothing, where nothing is started.
+    """
 
     machines: tuple[Machine, ...]
     settings: Settings
+    job: Job = field(default_factory=Job)
     _by_node: Mapping[str, Machine] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -48,7 +54,7 @@ class Cluster:
         """What the plan needs to know of each node, by node name. Raises NodeCheckError."""
         addresses = _addresses(self.machines)
         return {
-            node.name: _facts(machine.engine.info, addresses[machine.name])
+            node.name: _facts(machine, addresses[machine.name], self.job.job_id)
             for machine in self.machines
             for node in machine.nodes
         }
@@ -81,7 +87,8 @@ def open_cluster(plan: Plan, uid: int, settings: Settings, stop: StopSignals) ->
         return machine
 
     try:
-        return Cluster(values_of(fan_out(by_machine(plan.nodes), open_one, settings.parallel, stop)), settings)
+        machines = values_of(fan_out(by_machine(plan.nodes), open_one, settings.parallel, stop))
+        return Cluster(machines, settings, Job(plan.allocation.ended_by, plan.allocation.job_id))
     except DgridError:
         # Some failed, or a signal came: the others are not to stay connected.
         Cluster(tuple(opened), settings).close()
@@ -96,7 +103,9 @@ def _written_through(request: CreateRequest) -> Iterator[str]:
             yield str(PurePosixPath(mount.source, PurePosixPath(file.path).relative_to(mount.target)).parent)
 
 
-def _facts(info: EngineInfo, address: str | None) -> NodeFacts:
+def _facts(machine: Machine, address: str | None, job_id: str | None) -> NodeFacts:
+    info = machine.engine.info
+    cgroups = EngineCgroups(info.cgroup_driver, info.cgroup_version, info.rootless)
     return NodeFacts(
         engine=info.kind,
         rootless=info.rootless,
@@ -104,6 +113,7 @@ def _facts(info: EngineInfo, address: str | None) -> NodeFacts:
         address=address,
         swarm_managers=info.swarm_managers,
         is_manager=info.is_manager,
+        job_limits=decide(machine.cgroups, cgroups, job_id),
     )
 
 

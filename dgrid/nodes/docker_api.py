@@ -287,6 +287,8 @@ def _engine_info(version: Mapping[str, Any], info: Mapping[str, Any], has_catato
         architecture=version.get("Arch", ""),
         swarm_managers=frozenset(managers),
         is_manager=active and bool(swarm.get("ControlAvailable")),
+        cgroup_driver=str(info.get("CgroupDriver") or ""),
+        cgroup_version=str(info.get("CgroupVersion") or ""),
     )
 
 

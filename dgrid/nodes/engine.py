@@ -13,7 +13,10 @@ from dgrid.plan.request import CreateRequest, FileToPlace, NetworkRequest
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an engine says of itself. ``swarm_managers`` is empty where it is in no active swarm."""
+    """What an engine says of itself. ``swarm_managers`` is empty where it is in no active swarm.
+
+    ``cgroup_driver`` is "cgroupfs", "systemd" or "none", ``cgroup_version`` "1" or "2"; empty if it does not say.
+    """
 
     kind: EngineKind
     version: str
@@ -22,6 +25,8 @@ class EngineInfo:
     architecture: str
     swarm_managers: frozenset[str]
     is_manager: bool
+    cgroup_driver: str = ""
+    cgroup_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

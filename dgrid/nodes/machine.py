@@ -12,19 +12,23 @@ from dgrid.nodes.link import Link
 from dgrid.nodes.open_link import LinkOpener
 from dgrid.nodes.probe import Findings, probe
 from dgrid.plan.allocation import Node
+from dgrid.plan.job_cgroup import Hierarchy
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
     """One machine with its link and engine. With ``--local`` it stands for several ``nodes``.
 
-    ``remark`` says why its engine is not the one to be expected, None if it is.
+    ``remark`` says why its engine is not the one to be expected, None if it is. ``cgroups`` are those of the user's
+    processes there, ``attachers`` the commands there that attach processes to a job.
     """
 
     nodes: tuple[Node, ...]
     link: Link
     engine: DockerApi
     remark: str | None = None
+    cgroups: tuple[Hierarchy, ...] = ()
+    attachers: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -61,7 +65,7 @@ def open_machine(
         findings = probe(link, sources, writable, settings.connect_timeout_s)
         _check(link.node, findings, uid)
         chosen = choose_engine(link, findings, settings.engine, settings.engine_socket, settings.call_timeout_s)
-        return Machine(nodes, link, *chosen)
+        return Machine(nodes, link, *chosen, findings.cgroups, findings.attachers)
     except NodeError:
         link.close()
         raise

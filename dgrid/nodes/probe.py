@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from dgrid.errors import LinkError
 from dgrid.nodes.link import Link
+from dgrid.nodes.probe_job import JOB_SCRIPT, read_attachers, read_cgroups
+from dgrid.plan.job_cgroup import Hierarchy
 
 _SCRIPT = """
 echo uid $(id -u)
@@ -40,7 +42,8 @@ class FoundSocket:
 class Findings:
     """What the look at one node found; ``missing`` and ``read_only`` are paths of those that were asked for.
 
-    ``has_catatonit``: Podman's init process is where Podman looks for it, which its API does not tell.
+    ``has_catatonit``: Podman's init process is where Podman looks for it, which its API does not tell. ``cgroups`` are
+    those of the user's processes there; ``attachers`` the commands, by name and path, that attach some to a job.
     """
 
     uid: int
@@ -49,13 +52,15 @@ class Findings:
     has_catatonit: bool
     missing: tuple[str, ...]
     read_only: tuple[str, ...]
+    cgroups: tuple[Hierarchy, ...] = ()
+    attachers: tuple[tuple[str, str], ...] = ()
 
 
 def probe(link: Link, sources: tuple[str, ...], writable: tuple[str, ...], timeout_s: float) -> Findings:
     """Look whether ``sources`` exist and ``writable`` directories can be written to. Raises LinkError."""
     tests = [f"[ -e {shlex.quote(path)} ] || echo missing {index}" for index, path in enumerate(sources)]
     tests += [f"[ -w {shlex.quote(path)} ] || echo read-only {index}" for index, path in enumerate(writable)]
-    result = link.run("\n".join((_SCRIPT, *tests, "echo done\n")), timeout_s)
+    result = link.run("\n".join((_SCRIPT, JOB_SCRIPT, *tests, "echo done\n")), timeout_s)
     lines = result.output.splitlines()
     words = [line.split(" ", 3) for line in lines]
     uid = next((word[1] for word in words if word[0] == "uid" and len(word) == 2 and word[1].isdecimal()), None)
@@ -70,4 +75,6 @@ def probe(link: Link, sources: tuple[str, ...], writable: tuple[str, ...], timeo
         has_catatonit=["command", "catatonit"] in words,
         missing=tuple(sources[int(word[1])] for word in words if word[0] == "missing"),
         read_only=tuple(writable[int(word[1])] for word in words if word[0] == "read-only"),
+        cgroups=read_cgroups(lines),
+        attachers=read_attachers(lines),
     )

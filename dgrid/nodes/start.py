@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from dgrid.errors import EngineError, NodeError, StartError
 from dgrid.nodes.accounts import Accounts
+from dgrid.nodes.attach_to_job import Job, attach_containers, attaches
 from dgrid.nodes.cluster import Cluster
+from dgrid.nodes.engine import Engine
 from dgrid.nodes.fanout import fan_out, values_of
 from dgrid.nodes.ready import wait_ready
 from dgrid.nodes.signals import StopSignals
 from dgrid.plan.plan import Instance, Plan
+from dgrid.plan.request import CreateRequest
 
 # The words of runc and crun, by which `docker run` decides, too (docker/cli, container/run.go); the last is Podman's.
 _MISSING = ("executable file not found", "no such file or directory", "command that was not found")
@@ -41,13 +45,22 @@ def start_workers(plan: Plan, ids: ContainerIds, cluster: Cluster, stop: StopSig
     for names in plan.start_order:
         level = tuple(instance for instance in plan.instances if instance.container.name in names)
         parallel = cluster.settings.parallel
-        values_of(fan_out(level, lambda one: start(one, ids[one.name], cluster), parallel, stop))
+        values_of(fan_out(level, lambda one: _start(one, ids[one.name], cluster), parallel, stop))
+        _attach(level, ids, cluster, stop)
         waited_for = tuple(instance for instance in level if instance.container.ready is not None)
         values_of(fan_out(waited_for, lambda one: wait_ready(one, ids[one.name], cluster), len(waited_for), stop))
 
 
 def start(instance: Instance, container_id: str, cluster: Cluster) -> None:
-    """Start one instance. Raises StartError, with 126 or 127 when its command cannot be run or found."""
+    """Start one instance, and make it the job's where PBS or Torque has a way to.
+
+    Raises StartError, with 126 or 127 when its command cannot be run or found.
+    """
+    _start(instance, container_id, cluster)
+    attach_containers(cluster.machine(instance.node), (container_id,), cluster.job)
+
+
+def _start(instance: Instance, container_id: str, cluster: Cluster) -> None:
     engine = cluster.engine(instance.node)
     try:
         engine.start(container_id)
@@ -57,14 +70,40 @@ def start(instance: Instance, container_id: str, cluster: Cluster) -> None:
         raise StartError(instance.node.name, f"cannot start {instance.name}: {_reason(error.what)}", code) from error
 
 
+def _attach(level: tuple[Instance, ...], ids: ContainerIds, cluster: Cluster, stop: StopSignals) -> None:
+    """All of a level at once: one command a machine."""
+    machines = tuple(machine for machine in cluster.machines if attaches(machine, cluster.job))
+    by_machine = {machine.name: [ids[one.name] for one in level if one.node in machine.nodes] for machine in machines}
+    fan_out(
+        machines,
+        lambda machine: attach_containers(machine, by_machine[machine.name], cluster.job),
+        cluster.settings.parallel,
+        stop,
+    )
+
+
 def _create(instance: Instance, cluster: Cluster, accounts: Accounts) -> str:
     engine, request = cluster.engine(instance.node), instance.request
     try:
-        container_id = engine.create(request)
+        container_id = _create_in_job(engine, request, cluster.job)
         engine.place(container_id, (*request.files, *accounts.files(engine, container_id, request)), request.user)
         return container_id
     except NodeError as error:
         raise StartError(instance.node.name, error.what) from error
+
+
+def _create_in_job(engine: Engine, request: CreateRequest, job: Job) -> str:
+    """In the job's cgroup; where the engine does not take it, with the job's limits."""
+    try:
+        return engine.create(request)
+    except EngineError as error:
+        if request.job_limits.parent is None or "cgroup" not in error.what.lower():
+            raise
+        job.remark(
+            f"{engine.node}: the engine does not put containers into the job's cgroup, so each of them gets its "
+            f"limits: {error.what.removeprefix(f'cannot create {request.name}: ')}"
+        )
+        return engine.create(replace(request, job_limits=request.job_limits.without_parent()))
 
 
 def _exit_code(instance: Instance, text: str) -> int:
