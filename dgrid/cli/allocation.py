@@ -8,6 +8,7 @@ import os
 import pwd
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +80,25 @@ def find_nodes(hostfile: str | None, local: int | None, environment: Mapping[str
     job = detect(environment)
     if local is not None or (hostfile is None and (job is None or job.node_file is None)):
         return (here,)
-    path = hostfile if hostfile is not None else _node_file_of(job)
-    listed = parse_node_file(_read(path), path)
-    try:
-        nodes = allocate(listed, _this_host(name for name, _ in listed), path).nodes
-    except UsageError:  # this machine is none of them
-        nodes = tuple(Node(name, slots, False) for name, slots in listed)
+    nodes = nodes_of_file(hostfile if hostfile is not None else _node_file_of(job))
     return (here, *(node for node in nodes if not node.is_local))
+
+
+def nodes_of_file(path: str) -> tuple[Node, ...]:
+    """The nodes of a node file; this machine need not be one. Raises UsageError and NodeFileError."""
+    return _as_nodes(parse_node_file(_read(path), path), path)
+
+
+def as_nodes(names: tuple[str, ...]) -> tuple[Node, ...]:
+    """Nodes of these names; that which is this machine, if any, is local. They have no slots."""
+    return tuple(replace(node, slots=None) for node in _as_nodes(tuple((name, 1) for name in names), "the nodes"))
+
+
+def _as_nodes(listed: tuple[tuple[str, int], ...], source: str) -> tuple[Node, ...]:
+    try:
+        return allocate(listed, _this_host(name for name, _ in listed), source).nodes
+    except UsageError:  # this machine is none of them
+        return tuple(Node(name, slots, False) for name, slots in listed)
 
 
 def find_submitter() -> Submitter:

@@ -9,16 +9,22 @@ import sys
 import click
 
 from dgrid import __version__
+from dgrid.cli.attach import attach
 from dgrid.cli.doctor import doctor
+from dgrid.cli.exec import exec_
 from dgrid.cli.hold import hold
 from dgrid.cli.image import image
 from dgrid.cli.image_spread import image_spread
 from dgrid.cli.lab import lab
+from dgrid.cli.logs import logs
 from dgrid.cli.narrator import say
 from dgrid.cli.plan import plan
+from dgrid.cli.ps import ps
 from dgrid.cli.reap import reap
 from dgrid.cli.run import run
 from dgrid.cli.schema import schema
+from dgrid.cli.stop import stop
+from dgrid.cli.top import top
 from dgrid.cli.validate import validate
 from dgrid.errors import DgridError, InputError, ManyNodesError
 
@@ -45,6 +51,12 @@ dgrid.add_command(plan)
 dgrid.add_command(reap)
 dgrid.add_command(doctor)
 dgrid.add_command(hold)
+dgrid.add_command(ps)
+dgrid.add_command(logs)
+dgrid.add_command(exec_)
+dgrid.add_command(top)
+dgrid.add_command(stop)
+dgrid.add_command(attach)
 image.add_command(image_spread)
 dgrid.add_command(image)
 dgrid.add_command(lab)

@@ -117,6 +117,10 @@ class LogStream:
     def __init__(self, node: str, stream: Stream, path: str) -> None:
         self._body = _Body(stream, _ask(node, stream, f"GET {path} HTTP/1.1"))
 
+    def chunks(self) -> Iterator[tuple[bool, bytes]]:
+        """(is stderr, bytes) as they come, until the log ends or is cut."""
+        return _unframe(self._body.pieces())
+
     def text_contains(self, text: str) -> bool:
         """Read on until ``text`` has been written: true; or until the log ends: false. Blocks."""
         wanted, seen = text.encode(), b""

@@ -26,6 +26,21 @@ def fold(names: Iterable[str]) -> str:
         return ",".join(wanted)
 
 
+def unfold(text: str) -> tuple[str, ...]:
+    """``unfold("node[1-3]") == ("node1", "node2", "node3")``; ``""`` gives no names. Raises ValueError.
+
+    Commas separate, as do blanks; ranges are ClusterShell's, its groups (``@all``) are not for here.
+    """
+    if "[" not in text:
+        return tuple(dict.fromkeys(text.replace(",", " ").split()))
+    from ClusterShell.NodeSet import RESOLVER_NOGROUP, NodeSet, NodeSetException
+
+    try:
+        return tuple(NodeSet(text, resolver=RESOLVER_NOGROUP))
+    except NodeSetException as error:
+        raise ValueError(str(error)) from error
+
+
 def quote_all(names: Iterable[str]) -> str:
     """``quote_all(["a", "b"]) == '"a", "b"'``: names of containers in a message."""
     return ", ".join(f'"{name}"' for name in names)

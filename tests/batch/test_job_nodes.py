@@ -1,0 +1,83 @@
+"""The nodes of another job, as batch systems tell them."""
+
+import json
+
+import pytest
+
+from dgrid.batch.job_nodes import Finished, nodes_of_job, pbs_json, slurm_list, torque_text
+from dgrid.errors import UsageError
+
+TORQUE = """Job Id: 12.head
+    Job_Name = job.sh
+    job_state = R
+    exec_host = node-with-a-long-name-1/0-1+node-with-a-long-name-2/0-1+node-with
+\t-a-long-name-3/0
+    exec_port = 15003+15003
+    Hold_Types = n
+"""
+PBS = json.dumps({"pbs_version": "23.06.06", "Jobs": {"12.head": {"job_state": "R", "exec_host": "n1/0*2+n2/1*2"}}})
+
+
+class Commands:
+    """A stand-in for the machine: its commands, by their first words, and what was run."""
+
+    def __init__(self, **answers):
+        self.answers = answers
+        self.ran = []
+
+    def __call__(self, argv):
+        self.ran.append(" ".join(argv))
+        return self.answers.get(argv[0] if argv[0] != "qstat" or "-F" not in argv else "qstat_json")
+
+
+def test_slurm_is_asked_for_the_list_and_unfolds_it_itself():
+    """squeue, then scontrol; a qstat of Slurm's own is left alone."""
+    ask = Commands(
+        squeue=Finished(0, "node[1-2],gpu7\n"), scontrol=Finished(0, "node1\nnode2\ngpu7\n"), qstat=Finished(0, TORQUE)
+    )
+    assert nodes_of_job("7", ask) == ("node1", "node2", "gpu7")
+    assert ask.ran == ["squeue -h -j 7 -o %N", "scontrol show hostnames node[1-2],gpu7"]
+
+
+def test_openpbs_is_asked_for_json():
+    """Hosts of exec_host, each once."""
+    assert nodes_of_job("12", Commands(qstat_json=Finished(0, PBS))) == ("n1", "n2")
+
+
+def test_torque_refuses_json_and_is_asked_for_text():
+    """Its long lines are broken, with a tab."""
+    ask = Commands(qstat_json=Finished(2, "", "qstat: invalid option -- 'F'\n"), qstat=Finished(0, TORQUE))
+    assert nodes_of_job("12", ask) == tuple(f"node-with-a-long-name-{number}" for number in (1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("ask", "reason"),
+    [
+        (Commands(), "there is neither squeue nor qstat here to ask"),
+        (Commands(squeue=Finished(1, "", "slurm_load_jobs error: Invalid job id\n")), "squeue: slurm_load_jobs error"),
+        (Commands(squeue=Finished(0, "\n")), "squeue: it has no nodes; it waits, or has ended"),
+        (Commands(qstat_json=Finished(153, ""), qstat=Finished(153, "", "")), "qstat: exit code 153"),
+    ],
+)
+def test_a_job_without_known_nodes_is_an_error_that_says_why(ask, reason):
+    """And what to do instead."""
+    with pytest.raises(UsageError) as caught:
+        nodes_of_job("12", ask)
+    assert reason in str(caught.value)
+    assert str(caught.value).endswith("name them with -w NODES")
+
+
+@pytest.mark.parametrize("job", ["", "-a"])
+def test_what_cannot_be_a_job_id_is_never_given_to_a_command(job):
+    """It would be an option there."""
+    ask = Commands(squeue=Finished(0, "node1"))
+    with pytest.raises(UsageError):
+        nodes_of_job(job, ask)
+    assert ask.ran == []
+
+
+def test_output_that_makes_no_sense_names_no_nodes():
+    """Whatever a wrapper of the site prints."""
+    assert slurm_list("(null)\n") == ()
+    assert [pbs_json(text) for text in ("", "[]", '{"Jobs": {}}', '{"Jobs": {"1": {}}}')] == [(), (), (), ()]
+    assert torque_text("Job Id: 1\n    job_state = Q\n") == ()
