@@ -1,10 +1,11 @@
 # make demo     the mail-relays job on a cluster of four nodes, on this machine
 # make test     everything that is checked, tests with real engines included
 # make check    only what needs no engine: linters, types, unit tests
+# make chaos    kills dgrid N times (N=100) at every point, and looks whether anything is left: [SEED=...] [KIND=...]
 # make docs     writes the generated pages of docs/ again
 # make clean    removes what demo and test keep: images, .venv, caches
 
-.PHONY: help demo test check docs clean
+.PHONY: help demo test check chaos docs clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -19,6 +20,11 @@ check:
 	@scripts/environment --test
 	@scripts/check-style
 	@.venv/bin/python -m pytest -m "not lab" tests/test_*.py tests/plan tests/batch tests/cli
+
+chaos:
+	@scripts/environment --test
+	@.venv/bin/python tests/chaos/chaos.py --trials $(or $(N),100) $(addprefix --seed ,$(SEED)) $(addprefix --kind ,$(KIND)) \
+		$(addprefix --lab ,$(LAB))
 
 docs:
 	@scripts/environment

@@ -1,0 +1,114 @@
+"""What a number of trials says, in numbers: times by kind, and how many leaks there may be that were not seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Median, 99th percentile and maximum of ``count`` times in seconds."""
+
+    count: int
+    median_s: float
+    p99_s: float
+    max_s: float
+
+
+def times_of(seconds: Sequence[float]) -> Times | None:
+    """``times_of([1.0, 2.0, 9.0]).median_s == 2.0``; percentiles by nearest rank; None without any."""
+    if not seconds:
+        return None
+    ranked = sorted(seconds)
+    return Times(len(ranked), _rank(ranked, 0.5), _rank(ranked, 0.99), ranked[-1])
+
+
+def _rank(ranked: Sequence[float], part: float) -> float:
+    return ranked[max(1, math.ceil(part * len(ranked))) - 1]
+
+
+def upper_bound(events: int, trials: int, confidence: float = 0.95) -> float:
+    """The rate that ``events`` in ``trials`` leave possible, one-sided (Clopper and Pearson, Biometrika 26, 1934).
+
+    ``upper_bound(0, 1000)`` is 1 - 0.05**(1/1000), about 0.003: the rule of three.
+    """
+    if trials == 0 or events >= trials:
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if _at_most(events, trials, middle) > 1 - confidence:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _at_most(events: int, trials: int, rate: float) -> float:
+    """The probability of at most so many events in independent trials."""
+    if rate in (0.0, 1.0):
+        return 1.0 - rate
+    return math.fsum(
+        math.exp(
+            math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1)
+            + k * math.log(rate) + (trials - k) * math.log1p(-rate)
+        )
+        for k in range(events + 1)
+    )  # fmt: skip
+
+
+BOUNDS_S: Mapping[str, float] = {"loud": 10.0, "asked": 10.0, "silent": 25.0, "disturbed": 25.0}
+"""What is promised for each kind of trial; see docs/reliability.md."""
+
+_MEANINGS = {
+    "loud": "killed outright (launcher, leash)",
+    "asked": "launcher asked to end (TERM, INT, HUP)",
+    "silent": "silent loss (launcher stopped, partition)",
+    "disturbed": "engine, node or leash away for a while",
+}
+
+
+def summary(verdicts: Sequence[Mapping[str, Any]]) -> str:
+    """The figures of trials, as the harness prints and the documentation shows them: a table in Markdown."""
+    hit = [one for one in verdicts if not one["missed"]]
+    leaks = [one for one in verdicts if one["left"] or one["late_trials"]]
+    harmed = [one for one in verdicts if one["harmed"]]
+    codes = [one for one in verdicts if not one["code_fits"]]
+    late = [one for one in hit if one["gone_s"] is not None and one["gone_s"] > BOUNDS_S[_kind(one)]]
+    lines = [
+        f"{len(verdicts)} trials, {len(hit)} of them hit a run in progress",
+        f"{len(leaks)} leaks, {len(harmed)} bystanders harmed, {len(late)} later than promised, "
+        f"{len(codes)} unexpected exit codes",
+        f"leak rate: at most {upper_bound(len(leaks), len(hit)):.2%} (95 % confidence)",
+        "",
+        "| what happened | trials | median s | 99th % s | max s | promised s |",
+        "|---|---|---|---|---|---|",
+        *(_row(kind, hit) for kind in BOUNDS_S),
+    ]
+    return "\n".join(lines)
+
+
+def by_blow(verdicts: Iterable[Mapping[str, Any]]) -> str:
+    """The same times for each victim and signal, a row each."""
+    hit = [one for one in verdicts if not one["missed"]]
+    lines = ["| victim and signal | trials | median s | max s |", "|---|---|---|---|"]
+    for name in sorted({one["blow"] for one in hit}):
+        times = times_of([one["gone_s"] for one in hit if one["blow"] == name and one["gone_s"] is not None])
+        figures = f"{times.count} | {times.median_s:.1f} | {times.max_s:.1f}" if times else "0 | – | –"
+        lines.append(f"| {name} | {figures} |")
+    return "\n".join(lines)
+
+
+def _row(kind: str, hit: Sequence[Mapping[str, Any]]) -> str:
+    times = times_of([one["gone_s"] for one in hit if _kind(one) == kind and one["gone_s"] is not None])
+    figures = (
+        f"{times.count} | {times.median_s:.1f} | {times.p99_s:.1f} | {times.max_s:.1f}" if times else "0 | – | – | –"
+    )
+    return f"| {_MEANINGS[kind]} | {figures} | {BOUNDS_S[kind]:.0f} |"
+
+
+def _kind(verdict: Mapping[str, Any]) -> str:
+    return str(verdict["trial"]["blow"]["kind"])

@@ -1,0 +1,155 @@
+"""Compares a node with what it was before the trials: what is there in addition, and what is missing.
+
+Runs on the node. What is missing is harm done to a bystander; what is there in addition is a trial's, or its leak.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Collection
+
+from traces import Process, Processes, is_engine, things, trial_of
+
+_POLL_S = 0.08
+_QUIET_POLLS = 3
+_STABLE_S = 2.5
+
+# `ctr` shows what containerd itself knows, should dockerd have lost sight of it.
+_LISTS = r"""
+docker ps --all --quiet --no-trunc | sed 's/^/listed container /'
+docker ps --no-trunc --format '{{.ID}}' | sed 's/^/running container /'
+docker network ls --quiet --no-trunc | sed 's/^/listed network /'
+docker volume ls --quiet | sed 's/^/listed volume /'
+ctr -a /run/docker/containerd/containerd.sock -n moby containers ls -q | sed 's/^/containerd container /'
+ctr -a /run/docker/containerd/containerd.sock -n moby tasks ls -q | sed 's/^/containerd task /'
+"""
+
+
+def engine_lists(timeout_s: float = 40) -> set[str]:
+    """What the engine and containerd list, by their own commands. Raises subprocess errors."""
+    script = f"set -e -o pipefail\n{_LISTS}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=timeout_s)
+    if done.returncode != 0:
+        raise RuntimeError(f"the engine's lists: {done.stderr.strip()}")
+    return set(done.stdout.splitlines())
+
+
+class Observer:
+    """Remembers a node as it was, and tells differences."""
+
+    def __init__(self) -> None:
+        self._things: set[str] = set()
+        self._lists: set[str] = set()
+        self._processes: dict[str, str] = {}
+        self._steady: set[str] = set()
+        self._reader = Processes()
+
+    def remember(self) -> int:
+        """From now on the node as it is counts as before; returns how many things that are.
+
+        A process counts when it was there twice, seconds apart: a bystander's own short-lived ones are not it.
+        """
+        first = self._own_processes()
+        self._things, self._lists = things(), engine_lists()
+        time.sleep(_STABLE_S)
+        second = self._own_processes()
+        self._things &= things()
+        self._processes = {key: one.line for key, one in second.items() if key in first and not is_engine(one)}
+        return len(self._things) + len(self._lists) + len(self._processes)
+
+    def remember_steady(self) -> None:
+        """All that is there now is to outlive even the engine, as long as that has live-restore."""
+        self._steady = things() | engine_lists() | {one.line for one in self._own_processes().values()}
+
+    def extra(self, ignore: Collection[int] = ()) -> set[str]:
+        """What is there in addition, without asking the engine; ``ignore`` are process numbers."""
+        return (things() - self._things) | {one.line for one in self.extra_processes(ignore)}
+
+    def missing(self) -> set[str]:
+        """What is not there any more, without asking the engine."""
+        now = self._own_processes()
+        return (self._things - things()) | {line for key, line in self._processes.items() if key not in now}
+
+    def extra_processes(self, ignore: Collection[int] = ()) -> list[Process]:
+        """Processes that are new, unless a bystander or this program started them."""
+        now = self._reader.now()
+        return [
+            one
+            for one in now.values()
+            if one.key not in self._processes
+            and one.pid not in ignore
+            and not is_engine(one)
+            and not self._belongs(one, now)
+        ]
+
+    def family(self, pid: int) -> set[int]:
+        """The numbers of a process and of all that come from it."""
+        now = self._reader.now()
+        return {one.pid for one in now.values() if any(elder.pid == pid for elder in _line(one, now))}
+
+    def settle(self, timeout_s: float, ignore: Collection[int]) -> dict[str, object]:
+        """Look until nothing is there in addition, some looks long; the time of the last trace, and what is left."""
+        deadline, quiet, clear_at, left = time.monotonic() + timeout_s, 0, time.monotonic(), set[str]()
+        trials: set[str] = set()
+        while quiet < _QUIET_POLLS:
+            left = self.extra(ignore)
+            trials |= {name for trace in left if (name := trial_of(trace))}
+            if left:
+                quiet = 0
+            elif (quiet := quiet + 1) == 1:
+                clear_at = time.monotonic()
+            if time.monotonic() > deadline:
+                break
+            time.sleep(_POLL_S)
+        return {"clear_at": clear_at, "left": sorted(left), "trials": sorted(trials)}
+
+    def differences(self) -> dict[str, list[str]]:
+        """The full comparison, the engine's lists included. Its answer may take as long as the engine does.
+
+        ``steady`` are those of the missing that were there at ``remember_steady``.
+        """
+        lists = engine_lists()
+        missing = self.missing() | (self._lists - lists)
+        return {
+            "left": sorted(self.extra() | (lists - self._lists)),
+            "missing": sorted(missing),
+            "steady": sorted(missing & self._steady),
+        }
+
+    def clean(self) -> None:
+        """Remove whatever is there in addition, by force, so that the next trial finds the node as it was."""
+        for one in self.extra_processes():
+            subprocess.run(["kill", "-KILL", str(one.pid)], capture_output=True)
+        for line in engine_lists() - self._lists:
+            what, kind, name = line.split(" ", 2)
+            if what == "listed":
+                argv = ["docker", kind, "rm", *(["--force"] if kind != "network" else []), name]
+                subprocess.run(argv, capture_output=True, timeout=40)
+        for line in things() - self._things:
+            if line.startswith("scratch "):
+                subprocess.run(["rm", "-rf", f"/tmp/{line.removeprefix('scratch ')}"], capture_output=True)
+
+    def _own_processes(self) -> dict[str, Process]:
+        now = self._reader.now()
+        return {one.key: one for one in now.values() if not self._is_ours(one, now)}
+
+    def _is_ours(self, process: Process, now: dict[int, Process]) -> bool:
+        """This program, and what it runs as root; what it starts for the trial's user is the trial's."""
+        return process.uid == 0 and any(one.pid == os.getpid() for one in _line(process, now))
+
+    def _belongs(self, process: Process, now: dict[int, Process]) -> bool:
+        """Whether a bystander's process, as it was before, or this program started it."""
+        if self._is_ours(process, now):
+            return True
+        parents = (one for one in _line(process, now) if one.pid != process.pid)
+        return any(one.uid != 0 and one.key in self._processes for one in parents)
+
+
+def _line(process: Process, now: dict[int, Process]) -> list[Process]:
+    """The process, its parent, and so on."""
+    found = [process]
+    while (parent := now.get(found[-1].parent)) is not None and parent not in found:
+        found.append(parent)
+    return found

@@ -1,0 +1,86 @@
+"""Hitting a trial's victim, and undoing what can be undone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from agents import Agent
+from lanes import Lane
+from trial import Blow, Trial, Victim
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """When it was hit, by the machine's monotonic clock, and when that was undone; both None for a miss."""
+
+    at: float | None
+    undone_at: float | None = None
+
+
+def strike(trial: Trial, lane: Lane, until_clear: Callable[[], object]) -> Struck:
+    """Hit the victim now; a silence without another end lasts until ``until_clear`` returns."""
+    blow, target = trial.blow, lane.other if trial.on_other else lane.head
+    if blow.for_s is None:
+        return Struck(_signal(trial, lane, target, blow.signal))
+    with _away(trial, lane, target) as at:
+        if at is None:
+            return Struck(None)
+        if blow.victim in (Victim.LAUNCHER, Victim.NETWORK):
+            until_clear()
+        else:
+            _wait_and_kill(blow, trial, lane, at)
+    return Struck(at, time.monotonic())
+
+
+def _wait_and_kill(blow: Blow, trial: Trial, lane: Lane, at: float) -> None:
+    assert blow.for_s is not None
+    if blow.then is not None:
+        time.sleep(blow.then_s)
+        lane.head.ask("signal_run", run=trial.name, name=blow.then)
+    time.sleep(max(0.0, at + blow.for_s - time.monotonic()))
+
+
+def _signal(trial: Trial, lane: Lane, target: Agent, name: str) -> float | None:
+    at: float | None
+    if trial.blow.victim is Victim.LAUNCHER:
+        at = lane.head.ask("signal_run", run=trial.name, name=name)
+    else:
+        at = target.ask("signal_leash", name=name)
+    return at
+
+
+@contextmanager
+def _away(trial: Trial, lane: Lane, target: Agent) -> Iterator[float | None]:
+    """Within it the victim is dead, stands still or cannot be heard."""
+    match trial.blow.victim:
+        case Victim.LAUNCHER | Victim.LEASH:
+            yield _signal(trial, lane, target, "STOP")
+            _signal(trial, lane, target, "CONT")
+        case Victim.ENGINE:
+            yield target.ask("signal_engine", name=trial.blow.signal)
+            if trial.blow.signal == "KILL":
+                target.ask("revive_engine")
+            else:
+                target.ask("signal_engine", name="CONT")
+        case Victim.NODE:
+            at = time.monotonic()
+            target.pause()
+            yield at
+            target.unpause()
+        case Victim.NETWORK:
+            rules = _rules(trial, lane)
+            lane.other.ask("shell", script="".join(f"iptables -I {rule}\n" for rule in rules))
+            yield time.monotonic()
+            lane.other.ask("shell", script="".join(f"iptables -D {rule}\n" for rule in rules))
+
+
+def _rules(trial: Trial, lane: Lane) -> list[str]:
+    """What drops the trial's packets between the nodes without a word, and new connections, but no bystander's."""
+    head, ports = lane.head.address, lane.head.ask("ssh_ports", run=trial.name)
+    rules = [f"INPUT -p tcp --syn -s {head} --dport 22 -j DROP"]
+    for port in ports:
+        rules += [f"INPUT -p tcp -s {head} --sport {port} -j DROP", f"OUTPUT -p tcp -d {head} --dport {port} -j DROP"]
+    return rules
