@@ -20,6 +20,7 @@ _CHOICES = {
     "link": ("auto", "paramiko", "openssh"),
     "engine": ("auto", "docker", "podman"),
     "images": ("keep", "remove"),
+    "job_limits": ("auto", "copy", "none"),
 }
 
 
@@ -29,17 +30,20 @@ class Settings:
 
     ``link`` is how nodes are reached, ``engine`` which of their engines is used ("auto": Docker where it answers,
     else Podman). ``engine_socket`` is the engine's socket on the nodes, None where it is in its usual place.
-    ``images`` is what becomes of images that a run has brought to nodes.
+    ``images`` is what becomes of images that a run has brought to nodes. ``job_limits`` is what containers get of the
+    job's limits on their node: "auto" puts them into the job's cgroup where that can be, else they get its limits, as
+    they do with "copy"; "none" leaves them without.
     ``connect_timeout_s`` bounds a log-in, ``call_timeout_s`` one call of an engine, ``pull_timeout_s`` fetching one
     image. A leash hears from dgrid every ``heartbeat_s``; after ``lease_s`` of silence the run is over for it, and its
-    machine lost for dgrid. ``grace_s`` is the time from asking a container to end to killing it. ``parallel`` is how many nodes are
-    worked on at a time.
+    machine lost for dgrid. ``grace_s`` is the time from asking a container to end to killing it. ``parallel`` is how
+    many nodes are worked on at a time.
     """
 
     link: str = "auto"
     engine: str = "auto"
     engine_socket: str | None = None
     images: str = "keep"
+    job_limits: str = "auto"
     connect_timeout_s: float = 10.0
     call_timeout_s: float = 60.0
     pull_timeout_s: float = 1800.0

@@ -20,7 +20,8 @@ DgridError                    125  dgrid could not start or keep the job (as ``d
 │   ├── ImageError                   an image is missing, cannot be pulled, or differs between nodes
 │   │   └── RegistryBusy             its registry wants us to come again later          (transient)
 │   ├── StartError            125  a container could not be created or started
-│   │                     126/127    ... when it is the head's command that cannot be run or found
+│   │   │                 126/127    ... when it is the head's command that cannot be run or found
+│   │   └── JobCgroupRefused         the engine cannot start it in the job's cgroup
 │   └── ReadyError                   a container ended or timed out before it was ready
 ├── ManyNodesError            125  several of the above, gathered so that no node hides another
 ├── WorkerFailed              125  a worker whose failure_policy is "fail_run" failed
@@ -179,6 +180,10 @@ class StartError(NodeError):
     def __init__(self, node: str, what: str, exit_code: int = 125) -> None:
         super().__init__(node, what)
         self.exit_code = exit_code
+
+
+class JobCgroupRefused(StartError):
+    """The engine created a container for the job's cgroup, but cannot start it in there."""
 
 
 class ReadyError(NodeError):

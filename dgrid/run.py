@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dgrid.config import Settings
+from dgrid.errors import DgridError
 from dgrid.images.check import planning_findings
 from dgrid.nodes.brought import Brought
 from dgrid.nodes.cluster import Cluster, open_cluster
@@ -17,7 +18,7 @@ from dgrid.nodes.output import LogDirectory
 from dgrid.nodes.pull import images_on_all
 from dgrid.nodes.run_keys import make_run_keys
 from dgrid.nodes.signals import StopSignals
-from dgrid.nodes.start import ContainerIds, create_all, make_networks, start_workers
+from dgrid.nodes.start import ContainerIds, create_all, make_networks, refuses_job_cgroup, start_workers
 from dgrid.nodes.supervise import Supervisor
 from dgrid.nodes.teardown import tear_down
 from dgrid.nodes.terminal import Streams
@@ -50,6 +51,17 @@ def run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) -
 
     Raises a DgridError with the exit code the process is to end with.
     """
+    try:
+        return _run(order, streams, stop, narrator)
+    except DgridError as error:
+        if not refuses_job_cgroup(error):
+            raise
+        narrator.note(f"{error}\nbeginning again, with the job's limits for each container and not in the job's cgroup")
+    limited = replace(order, settings=replace(order.settings, job_limits="copy"))
+    return _run(limited, streams, stop, narrator)
+
+
+def _run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) -> int:
     logs = LogDirectory(order.log_dir) if order.log_dir else None
     draft = _plan(order, {}, UNMADE)
     _tell(draft.warnings, narrator)

@@ -21,6 +21,7 @@ from dgrid.plan.allocation import Node
 from dgrid.plan.facts import NodeFacts
 from dgrid.plan.files import mount_at
 from dgrid.plan.job_cgroup import EngineCgroups, decide
+from dgrid.plan.job_limits import NOTHING, JobLimits
 from dgrid.plan.plan import Plan
 from dgrid.plan.request import CreateRequest
 
@@ -54,10 +55,16 @@ class Cluster:
         """What the plan needs to know of each node, by node name. Raises NodeCheckError."""
         addresses = _addresses(self.machines)
         return {
-            node.name: _facts(machine, addresses[machine.name], self.job.job_id)
+            node.name: _facts(machine, addresses[machine.name], self._job_limits(machine))
             for machine in self.machines
             for node in machine.nodes
         }
+
+    def _job_limits(self, machine: Machine) -> JobLimits:
+        info = machine.engine.info
+        cgroups = EngineCgroups(info.cgroup_driver, info.cgroup_version, info.rootless)
+        decided = decide(machine.cgroups, cgroups, self.job.job_id)
+        return {"copy": decided.without_parent(), "none": NOTHING}.get(self.settings.job_limits, decided)
 
     def close(self) -> None:
         """Cut all connections, each in its own thread: one that hangs delays no other."""
@@ -103,9 +110,8 @@ def _written_through(request: CreateRequest) -> Iterator[str]:
             yield str(PurePosixPath(mount.source, PurePosixPath(file.path).relative_to(mount.target)).parent)
 
 
-def _facts(machine: Machine, address: str | None, job_id: str | None) -> NodeFacts:
+def _facts(machine: Machine, address: str | None, job_limits: JobLimits) -> NodeFacts:
     info = machine.engine.info
-    cgroups = EngineCgroups(info.cgroup_driver, info.cgroup_version, info.rootless)
     return NodeFacts(
         engine=info.kind,
         rootless=info.rootless,
@@ -113,7 +119,7 @@ def _facts(machine: Machine, address: str | None, job_id: str | None) -> NodeFac
         address=address,
         swarm_managers=info.swarm_managers,
         is_manager=info.is_manager,
-        job_limits=decide(machine.cgroups, cgroups, job_id),
+        job_limits=job_limits,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from dgrid.errors import EngineError, NodeError, StartError
+from dgrid.errors import DgridError, EngineError, JobCgroupRefused, ManyNodesError, NodeError, StartError
 from dgrid.nodes.accounts import Accounts
 from dgrid.nodes.attach_to_job import Job, attach_containers, attaches
 from dgrid.nodes.cluster import Cluster
@@ -56,7 +56,13 @@ def start(instance: Instance, container_id: str, cluster: Cluster) -> None:
 
     Raises StartError, with 126 or 127 when its command cannot be run or found.
     """
-    _start(instance, container_id, cluster)
+    try:
+        _start(instance, container_id, cluster)
+    except JobCgroupRefused as error:
+        if instance.container.interactive:
+            raise
+        # A worker that was to start again: the head runs, and nothing can begin anew.
+        raise StartError(error.node, error.what, error.exit_code) from error
     attach_containers(cluster.machine(instance.node), (container_id,), cluster.job)
 
 
@@ -66,8 +72,10 @@ def _start(instance: Instance, container_id: str, cluster: Cluster) -> None:
         engine.start(container_id)
     except EngineError as error:
         # The engine's text is the runtime's; its exit code for the container says which kind of failure it was.
-        code = _exit_code(instance, error.what)
-        raise StartError(instance.node.name, f"cannot start {instance.name}: {_reason(error.what)}", code) from error
+        code, text = _exit_code(instance, error.what), f"cannot start {instance.name}: {_reason(error.what)}"
+        if _is_of_cgroup(error, instance.request):
+            raise JobCgroupRefused(instance.node.name, text, code) from error
+        raise StartError(instance.node.name, text, code) from error
 
 
 def _attach(level: tuple[Instance, ...], ids: ContainerIds, cluster: Cluster, stop: StopSignals) -> None:
@@ -97,13 +105,23 @@ def _create_in_job(engine: Engine, request: CreateRequest, job: Job) -> str:
     try:
         return engine.create(request)
     except EngineError as error:
-        if request.job_limits.parent is None or "cgroup" not in error.what.lower():
+        if not _is_of_cgroup(error, request):
             raise
         job.remark(
             f"{engine.node}: the engine does not put containers into the job's cgroup, so each of them gets its "
             f"limits: {error.what.removeprefix(f'cannot create {request.name}: ')}"
         )
         return engine.create(replace(request, job_limits=request.job_limits.without_parent()))
+
+
+def refuses_job_cgroup(error: DgridError) -> bool:
+    """Whether a run failed for the job's cgroup on some node: it could do with the job's limits alone."""
+    errors = error.errors if isinstance(error, ManyNodesError) else (error,)
+    return any(isinstance(one, JobCgroupRefused) for one in errors)
+
+
+def _is_of_cgroup(error: EngineError, request: CreateRequest) -> bool:
+    return request.job_limits.parent is not None and "cgroup" in error.what.lower()
 
 
 def _exit_code(instance: Instance, text: str) -> int:

@@ -5,12 +5,14 @@ from types import SimpleNamespace
 import pytest
 
 from dgrid.config import Settings
-from dgrid.errors import EngineError, EngineTimeout, StartError
+from dgrid.errors import EngineError, EngineTimeout, JobCgroupRefused, LinkError, ManyNodesError, StartError
 from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.machine import Machine
-from dgrid.nodes.start import start
+from dgrid.nodes.start import refuses_job_cgroup, start
 from dgrid.plan.allocation import Allocation, Node, Submitter
 from dgrid.plan.definition import Container, Definition
+from dgrid.plan.facts import NodeFacts
+from dgrid.plan.job_limits import NOTHING, JobLimits
 from dgrid.plan.plan import make_plan
 
 NODE = Node("node1", 2, True)
@@ -26,11 +28,12 @@ class RefusingEngine:
         raise self.error
 
 
-def start_on(engine, name):
+def start_on(engine, name, job_limits=NOTHING):
     """Start the instance of that name of a small plan."""
     alice = Submitter("alice", 2001, 2001, (), "/home/alice")
     definition = Definition((Container("head", "busybox", interactive=True), Container("worker", "busybox")))
-    plan = make_plan(definition, Allocation((NODE,), "node file", "PBS", "1", ()), alice, "s1", {}, False)
+    facts = {NODE.name: NodeFacts(job_limits=job_limits)}
+    plan = make_plan(definition, Allocation((NODE,), "node file", "PBS", "1", ()), alice, "s1", facts, False)
     (instance,) = (one for one in plan.instances if one.name == name)
     machine = Machine((NODE,), SimpleNamespace(node="node1"), engine)
     start(instance, "0123456789ab", Cluster((machine,), Settings()))
@@ -104,3 +107,22 @@ def test_a_workers_command_does_not_lend_its_code_to_the_run():
     with pytest.raises(StartError) as caught:
         start_on(RefusingEngine(EngineError("node1", f"cannot start the container: {MISSING[0][0]}", 400)), "worker")
     assert caught.value.exit_code == 125
+
+
+CGROUP = EngineError("node1", f"cannot start the container: {DOCKER_24}unable to apply cgroup configuration: busy", 500)
+
+
+def test_a_refused_job_cgroup_is_told_apart_while_the_head_has_not_run():
+    """The head cannot start in the job's cgroup: the run may begin again without. Not for a worker's second start."""
+    with pytest.raises(JobCgroupRefused) as caught:
+        start_on(RefusingEngine(CGROUP), "head", JobLimits("/slurm/uid_1/job_1"))
+    assert refuses_job_cgroup(caught.value)
+    assert refuses_job_cgroup(ManyNodesError((LinkError("node2", "gone"), caught.value)))
+    for engine, name, limits in (
+        (RefusingEngine(CGROUP), "worker", JobLimits("/slurm/uid_1/job_1")),
+        (RefusingEngine(CGROUP), "head", JobLimits(None, "0-1")),
+        (RefusingEngine(EngineTimeout("node1", "the engine did not answer")), "head", JobLimits("/slurm/uid_1/job_1")),
+    ):
+        with pytest.raises(StartError) as other:
+            start_on(engine, name, limits)
+        assert not refuses_job_cgroup(other.value)
