@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 
 class StderrNarrator:
-    """A Narrator: one line a phase, with the time it took once it is over; on a terminal it is there from its start."""
+    """A Narrator: one line a phase, with the time it took once it is over; on a terminal it is there from its start.
 
-    def __init__(self, quiet: bool, live: bool) -> None:
+    ``write`` takes the text, line ends and all, to its place; without it that is stderr.
+    """
+
+    def __init__(self, quiet: bool, live: bool, write: Callable[[str], None] | None = None) -> None:
         self._quiet = quiet
+        self._write = write or (lambda text: say(text, end=""))
         self._live = live
         # A terminal session of the head container has put the terminal into raw mode, where a line feed is only that.
         self._line_end = "\r\n" if live else "\n"
@@ -25,7 +30,7 @@ class StderrNarrator:
         if not self._quiet:
             self._open = (text, time.monotonic())
             if self._live:
-                say(f"dgrid: {text} ...", end="")
+                self._write(f"dgrid: {text} ...")
 
     def milestone(self, text: str) -> None:
         self._finish()
@@ -56,7 +61,7 @@ class StderrNarrator:
         self._line(f"{start}dgrid: {text} ({time.monotonic() - since:.1f} s)")
 
     def _line(self, text: str) -> None:
-        say(text, end=self._line_end)
+        self._write(text + self._line_end)
 
 
 def say(text: str, end: str = "\n") -> None:

@@ -17,6 +17,7 @@ from dgrid.cli.files import read_definition
 from dgrid.cli.narrator import StderrNarrator
 from dgrid.cli.plan import Shown, show_plan
 from dgrid.cli.settings import find_settings
+from dgrid.cli.spool import open_outlets, spool_option
 from dgrid.cli.stop_before import stop_before_option, stopped_before
 from dgrid.errors import DgridError
 from dgrid.plan.allocation import check_submitter
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 )
 @click.option("--allow-different-images", is_flag=True, help="Go on where nodes have different images of one name.")
 @click.option("--log-dir", metavar="DIR", type=click.Path(path_type=Path), help="Keep each container's output here.")
+@spool_option
 @stop_before_option
 @click.option("--link", type=click.Choice(["auto", "paramiko", "openssh"]), help="How to reach the other nodes.")
 @click.option("--engine", type=click.Choice(["auto", "docker", "podman"]), help="Which of the nodes' engines to use.")
@@ -60,6 +62,7 @@ def run(
     images: str | None,
     allow_different_images: bool,
     log_dir: Path | None,
+    spool: str | None,
     stop_before: float | None,
     link: str | None,
     engine: str | None,
@@ -86,7 +89,9 @@ def run(
     from dgrid.run import Order
 
     settings = find_settings(os.environ, link, engine, engine_socket)
-    streams = Streams()
+    live = sys.stderr.isatty()
+    outlets = open_outlets(spool, os.environ, live)
+    streams = Streams(outlets=outlets)
     order = Order(
         definition=_with_terminal(definition, streams.are_terminal()),
         allocation=allocation,
@@ -98,15 +103,16 @@ def run(
         allow_different_images=allow_different_images,
         log_dir=log_dir,
     )
-    sys.exit(_carry_out(order, streams, StderrNarrator(quiet, sys.stderr.isatty()), stop_before))
+    sys.exit(_carry_out(order, streams, StderrNarrator(quiet, live, outlets.say), stop_before))
 
 
 def _carry_out(order: Order, streams: Streams, narrator: StderrNarrator, stop_before_s: float | None) -> int:
+    from dgrid.nodes.delivery import delivered
     from dgrid.nodes.signals import StopSignals
     from dgrid.run import run as run_order
 
     stop = StopSignals()
-    with stop.installed():
+    with stop.installed(), delivered(streams, stop):
         try:
             with stopped_before(stop_before_s, os.environ, narrator):
                 return run_order(order, streams, stop, narrator)

@@ -13,8 +13,11 @@ from pathlib import Path
 
 from dgrid.errors import DgridError, OutputError, UsageError
 from dgrid.nodes.container_stream import AttachStream
-from dgrid.nodes.terminal import Streams, write_all
+from dgrid.nodes.outlet import Outlets, write_all
+from dgrid.nodes.terminal import Streams
 from dgrid.plan.plan import Instance
+
+_SETTLE_S = 1.0
 
 Sink = Callable[[bool, bytes], None]
 """Takes (is stderr, bytes)."""
@@ -52,6 +55,8 @@ class LogDirectory:
 
 def to_streams(streams: Streams) -> Sink:
     """The head container's stdout to ours and its stderr to ours. Raises OutputError when that cannot be."""
+    if streams.outlets is not None:
+        return streams.outlets
 
     def write(is_stderr: bool, data: bytes) -> None:
         try:
@@ -77,10 +82,15 @@ class Pump(threading.Thread):
 
     def run(self) -> None:
         failure: DgridError | None = None
+        outlets = [sink for sink in self._sinks if isinstance(sink, Outlets)]
         try:
+            for outlet in outlets:
+                outlet.on_failure(self._attached.close)  # which ends the chunks
             for is_stderr, data in self._attached.chunks():
                 for sink in self._sinks:
                     sink(is_stderr, data)
+            for outlet in outlets:
+                outlet.settle(_SETTLE_S)  # so that what is said next comes after it, unless its reader is slow
         except OSError as error:
             failure = DgridError(f"cannot write to the log directory ({error.strerror})")
         except DgridError as error:

@@ -169,6 +169,8 @@ class Supervisor:
 
     def _drain_output(self, session: HeadSession, timeout_s: float) -> None:
         """Wait for the rest of what an ended head has written, unless a second signal comes. Raises OutputError."""
+        if self._streams.outlets is not None:
+            self._streams.outlets.lift()
         deadline = time.monotonic() + timeout_s
         while not session.output_ended and len(self._stop.received) < 2:
             try:

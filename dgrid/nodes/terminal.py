@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import termios
 import tty
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dgrid.nodes.outlet import Outlets
+
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """File descriptors of stdin, stdout, stderr."""
+    """File descriptors of stdin, stdout, stderr; ``outlets`` is the way to the last two for what must not block."""
 
     stdin: int = 0
     stdout: int = 1
     stderr: int = 2
+    outlets: Outlets | None = None
 
     def are_terminal(self) -> bool:
         """Whether there is a terminal on both sides."""
@@ -29,16 +31,6 @@ def _is_terminal(descriptor: int) -> bool:
         return os.isatty(descriptor)
     except OSError:
         return False
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write every byte, also where the descriptor was made non-blocking by somebody. Raises OSError."""
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(descriptor, view) :]
-        except BlockingIOError:
-            select.select([], [descriptor], [])
 
 
 @contextlib.contextmanager

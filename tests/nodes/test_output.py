@@ -12,8 +12,9 @@ import pytest
 
 from dgrid.errors import OutputError, UsageError
 from dgrid.nodes.container_stream import AttachStream
+from dgrid.nodes.outlet import write_all
 from dgrid.nodes.output import LogDirectory, Pump, StdinPump, to_streams
-from dgrid.nodes.terminal import Streams, raw_terminal, size, write_all
+from dgrid.nodes.terminal import Streams, raw_terminal, size
 
 
 class FakeAttached:
