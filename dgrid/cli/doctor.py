@@ -11,11 +11,12 @@ from dataclasses import replace
 import click
 
 from dgrid.batch.detect import detect
-from dgrid.cli.allocation import allocation_options, find_allocation, find_submitter
+from dgrid.cli.allocation import allocation_options, as_nodes, find_allocation, find_submitter, nodes_of_file
 from dgrid.cli.files import read_definition
 from dgrid.cli.settings import find_settings
 from dgrid.errors import UsageError
 from dgrid.plan.allocation import Allocation, Node, check_submitter
+from dgrid.plan.folding import unfold
 
 _PROBLEM = 125
 _CALL_S = 30.0  # a node that says nothing is to be told soon
@@ -90,8 +91,6 @@ def _find_nodes(
         path = hostfile or (job.node_file if job else None)
         if local is not None or not path:
             raise
-        from dgrid.cli.allocation import nodes_of_file
-
         return nodes_of_file(path), f"node file {path}", None
     return allocation.nodes, allocation.source, allocation
 
@@ -101,9 +100,6 @@ def _named_nodes(
 ) -> tuple[tuple[Node, ...], str, Allocation | None]:
     if hostfile is not None or local is not None:
         raise UsageError("-w contradicts --hostfile and --local — give one of them")
-    from dgrid.cli.allocation import as_nodes
-    from dgrid.plan.folding import unfold
-
     try:
         names = unfold(named)
     except ValueError as error:

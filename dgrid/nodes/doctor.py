@@ -55,6 +55,8 @@ def _ask(link: Link, examined: Examined, subject: Subject, settings: Settings) -
     timeout_s = settings.connect_timeout_s
     try:
         looked = probe(link, (), (), timeout_s)
+        attachers = tuple(name for name, _ in looked.attachers)
+        examined = replace(examined, cgroups=looked.cgroups, attachers=attachers)
         engine, remark = choose_engine(link, looked, settings.engine, settings.engine_socket, timeout_s)
     except LinkError:
         raise

@@ -12,7 +12,7 @@ from dgrid.errors import LinkError
 from dgrid.nodes.link import Link
 from dgrid.plan.checkup import LoginFound
 
-_TOOLS = ("docker", "podman", "curl", "python3", "perl", "pbs_attach", "pbs_track", "newuidmap")
+_TOOLS = ("docker", "podman", "curl", "python3", "perl", "newuidmap")
 _LONGEST_CHATTER = 80
 
 # Of /proc/PID/cmdline only the word and what stands behind it are printed: arguments may hold secrets.
@@ -30,7 +30,6 @@ _SCRIPT = (
     "echo doctor tmp $(df -Pk /tmp 2>/dev/null | tail -n 1 | awk '{print $4}')\n"
     "echo doctor memory $(awk '$1 == \"MemAvailable:\" {print $2}' /proc/meminfo 2>/dev/null)\n"
     f"for t in {' '.join(_TOOLS)}; do command -v $t >/dev/null 2>&1 && echo doctor tool $t; done\n"
-    "sed 's/^/doctor cgroup /' /proc/self/cgroup 2>/dev/null\n"
     "echo doctor namespaces $(cat /proc/sys/user/max_user_namespaces 2>/dev/null)\n"
     "echo doctor clone $(cat /proc/sys/kernel/unprivileged_userns_clone 2>/dev/null)\n"
     "u=$(id -un 2>/dev/null); i=$(id -u)\n"
@@ -83,7 +82,6 @@ def read_login(node: str, output: str) -> LoginFound:
         tmp_free_bytes=None if tmp is None else tmp * 1024,
         memory_free_bytes=None if memory is None else memory * 1024,
         tools=tools,
-        cgroup=_cgroup(values.get("cgroup", [])),
         user_namespaces=number("namespaces") != 0 and number("clone") != 0,
         subuids=number("subuid") or 0 if "newuidmap" in tools else 0,
         subgids=number("subgid") or 0 if "newuidmap" in tools else 0,
@@ -97,12 +95,6 @@ def _words(output: str) -> Iterator[tuple[str, str]]:
         if mark == "doctor":
             word, _, value = rest.partition(" ")
             yield word, value.strip()
-
-
-def _cgroup(lines: list[str]) -> str:
-    """The deepest path of all hierarchies: on cgroup v1 a batch system may have made the job's in some only."""
-    paths = [line.split(":", 2)[2] for line in lines if line.count(":") >= 2]
-    return max(paths, key=len, default="/")
 
 
 def _clock(link: Link, timeout_s: float, now: Callable[[], float]) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from dgrid.errors import NodeError
 from dgrid.plan.allocation import Allocation, Node, Submitter
 from dgrid.plan.definition import Definition
 from dgrid.plan.facts import EngineKind
+from dgrid.plan.job_cgroup import Hierarchy
 
 
 class State(Enum):
@@ -39,9 +40,9 @@ class LoginFound:
 
     ``groups`` are (gid, name) of all groups, the first one too. ``chatter`` is what the login shell's start-up files
     print before a command's own output. ``clock_ahead_s`` is how much the machine's clock is ahead of ours, give or
-    take ``clock_within_s``. ``tools`` are the commands that are there, of those a run may need. ``cgroup`` is the
-    shell's own, as /proc/self/cgroup tells it. ``user_namespaces`` is false where users cannot make any. ``subuids``
-    and ``subgids`` count the user's subordinate ids. ``listening`` are TCP ports that somebody listens on.
+    take ``clock_within_s``. ``tools`` are the commands that are there, of those a run may need. ``user_namespaces`` is
+    false where users cannot make any. ``subuids`` and ``subgids`` count the user's subordinate ids. ``listening`` are
+    TCP ports that somebody listens on.
     """
 
     uid: int
@@ -53,7 +54,6 @@ class LoginFound:
     tmp_free_bytes: int | None = None
     memory_free_bytes: int | None = None
     tools: frozenset[str] = frozenset()
-    cgroup: str = "/"
     user_namespaces: bool = True
     subuids: int = 0
     subgids: int = 0
@@ -117,7 +117,8 @@ class Examined:
 
     ``way`` says how it is reached ("by ssh (paramiko)"). An error stands where the examination could not go on:
     ``unreached`` for the connection and the shell, ``engine_error`` for the engine. ``remark`` says why its engine
-    is not the one to be expected.
+    is not the one to be expected. ``cgroups`` are those of the user's processes there, ``attachers`` the names of the
+    batch system's commands there that attach processes to a job.
     """
 
     nodes: tuple[Node, ...]
@@ -127,6 +128,8 @@ class Examined:
     engine: EngineFound | None = None
     engine_error: NodeError | None = None
     remark: str | None = None
+    cgroups: tuple[Hierarchy, ...] = ()
+    attachers: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

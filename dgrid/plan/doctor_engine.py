@@ -168,12 +168,13 @@ def tool_findings(machines: tuple[Examined, ...], pbs: bool) -> Iterator[Finding
                 f"ask the administrators for one of {', '.join(LEASH_TOOLS)} there",
             )
         if pbs:
-            yield _attach_finding(one, one.login)
+            yield _attach_finding(one)
 
 
-def _attach_finding(one: Examined, login: LoginFound) -> Finding:
-    if found := sorted(login.tools & {"pbs_attach", "pbs_track"}):
-        return Finding("pbs", one.names, State.OK, f"{' and '.join(found)} can tell PBS of the job's processes")
+def _attach_finding(one: Examined) -> Finding:
+    if one.attachers:
+        what = f"{' and '.join(one.attachers)} can tell PBS of the job's processes"
+        return Finding("pbs", one.names, State.OK, what)
     return Finding(
         "pbs",
         one.names,
@@ -198,7 +199,7 @@ def leftover_findings(machines: tuple[Examined, ...]) -> Iterator[Finding]:
                 State.NOTE,
                 f"{_left(left)} of your session {left.session}{f', job {left.job}' if left.job else ''}, "
                 "which is not live there",
-                f"remove them: dgrid reap --session {left.session}",
+                f"remove them there: dgrid reap --session {left.session}",
             )
     if clean:
         yield Finding("leftovers", names_of(tuple(clean)), State.OK, "nothing is left of ended runs of yours")

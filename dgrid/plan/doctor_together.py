@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from dgrid.plan.checkup import EngineFound, Examined, Finding, State, names_of
 from dgrid.plan.definition import NetworkMode, PullPolicy
 from dgrid.plan.facts import EngineKind
 from dgrid.plan.folding import fold
+from dgrid.plan.job_cgroup import EngineCgroups, decide
+from dgrid.plan.job_limits import JobLimits
 from dgrid.plan.plan import Plan
 
-_JOB_CGROUP = re.compile(r"/(?:slurm|pbs|torque|oar|sge|condor|htcondor)", re.IGNORECASE)
 _ID = 12
 
 Images = Mapping[str, frozenset[str]]
@@ -45,29 +45,32 @@ def _mixed(check: str, what: str, found: list[tuple[tuple[str, ...], str]], reme
         yield Finding(check, every, State.NOTE, f"{what}: {listed}", remedy)
 
 
-def cgroup_findings(machines: tuple[Examined, ...]) -> Iterator[Finding]:
-    """How the engine makes cgroups, and whether containers can be put into the job's or get only its limits."""
+def cgroup_findings(machines: tuple[Examined, ...], job_id: str | None) -> Iterator[Finding]:
+    """How the engine makes cgroups, and whether containers go into the job's, get its limits, or neither."""
     for one in machines:
-        if one.engine is None or one.login is None:
+        if one.engine is None:
             continue
-        engine = one.engine
-        base = f"cgroup v{engine.cgroup_version or '?'}, driver {engine.cgroup_driver or '?'}"
-        if not _JOB_CGROUP.search(one.login.cgroup):
-            yield Finding("cgroup", one.names, State.OK, f"{base}; your shell there is in no cgroup of a job")
-        elif engine.rootless:
-            yield Finding("cgroup", one.names, State.OK, f"{base}; rootless: containers stay within your own cgroup")
-        elif engine.cgroup_driver == "systemd":
-            yield Finding(
-                "cgroup",
-                one.names,
-                State.NOTE,
-                f"{base}: containers get the limits of the job's cgroup, but cannot be put into it (that driver takes "
-                "*.slice only)",
-                "nothing for a run; for the batch system to count them, ask the administrators for "
-                '"native.cgroupdriver=cgroupfs" in the engine\'s settings',
-            )
+        engine = EngineCgroups(one.engine.cgroup_driver, one.engine.cgroup_version, one.engine.rootless)
+        limits = decide(one.cgroups, engine, job_id)
+        what = f"cgroup v{engine.version or '?'}, driver {engine.driver or '?'}: {limits.reason}"
+        if limits.parent is not None or job_id is None:
+            yield Finding("cgroup", one.names, State.OK, what)
         else:
-            yield Finding("cgroup", one.names, State.OK, f"{base}: containers can be put into the job's cgroup")
+            yield Finding("cgroup", one.names, State.NOTE, what, _cgroup_remedy(limits, engine))
+
+
+def _cgroup_remedy(limits: JobLimits, engine: EngineCgroups) -> str:
+    if limits.memory_bytes is None and limits.cpus is None:
+        return (
+            'set "resources" in the definition; the administrators can have the batch system make cgroups for jobs, '
+            "and put log-ins by ssh into them (in Slurm: pam_slurm_adopt)"
+        )
+    if engine.driver == "systemd":
+        return (
+            "nothing for a run; for the batch system to count containers, ask the administrators for "
+            '"exec-opts": ["native.cgroupdriver=cgroupfs"] in /etc/docker/daemon.json'
+        )
+    return "nothing for a run; the batch system does not count the containers"
 
 
 def swarm_findings(machines: tuple[Examined, ...]) -> Iterator[Finding]:

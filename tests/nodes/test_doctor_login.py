@@ -18,8 +18,6 @@ doctor tmp 2048
 doctor memory
 doctor tool perl
 doctor tool newuidmap
-doctor cgroup 4:memory:/slurm/uid_2001/job_7
-doctor cgroup 0::/
 doctor namespaces 100
 doctor clone 0
 doctor subuid 65536
@@ -45,7 +43,7 @@ def test_all_that_was_said_is_read():
     """Chatter of start-up files apart."""
     found = read_login("node2", SAID)
     assert (found.uid, found.gid, found.groups) == (2001, 2001, ((2001, "alice"), (4001, "")))
-    assert (found.chatter, found.cgroup) == ("Welcome to node2!", "/slurm/uid_2001/job_7")
+    assert found.chatter == "Welcome to node2!"
     assert (found.tmp_free_bytes, found.memory_free_bytes) == (2 << 20, None)
     assert (found.subuids, found.subgids, found.user_namespaces) == (65536, 0, False)
     assert (found.tools, found.listening) == ({"perl", "newuidmap"}, {5000})

@@ -190,8 +190,8 @@ def test_what_cleans_up_is_told():
 
 def test_in_a_job_of_pbs_its_own_commands_are_looked_for():
     """They let PBS see processes on the other nodes."""
-    able = replace(WELL, tools=WELL.tools | {"pbs_attach"})
-    found = [one for one in tool_findings((machine(1), machine(2, able)), pbs=True) if one.check == "pbs"]
+    able = machine(2, attachers=("pbs_attach",))
+    found = [one for one in tool_findings((machine(1), able), pbs=True) if one.check == "pbs"]
     assert [one.state for one in found] == [State.NOTE, State.OK]
     assert found[1].what == "pbs_attach can tell PBS of the job's processes"
 
@@ -202,4 +202,4 @@ def test_what_ended_runs_left_comes_with_the_command_that_removes_it():
     (found,) = bad(leftover_findings((machine(1), machine(2, engine=left))))
     assert (found.nodes, found.state) == (("node2",), State.NOTE)
     assert found.what == "2 containers and 1 network of your session k3x9, job 12.head, which is not live there"
-    assert found.remedy == "remove them: dgrid reap --session k3x9"
+    assert found.remedy == "remove them there: dgrid reap --session k3x9"

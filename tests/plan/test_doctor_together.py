@@ -14,6 +14,7 @@ from dgrid.plan.definition import NetworkMode, PullPolicy
 from dgrid.plan.doctor import diagnose, has_problem, merged
 from dgrid.plan.doctor_text import findings_data, findings_text
 from dgrid.plan.doctor_together import cgroup_findings, mixture_findings, swarm_findings, tag_findings
+from dgrid.plan.job_cgroup import Hierarchy, Level
 
 A, B = "a" * 64, "b" * 64
 
@@ -33,34 +34,52 @@ def test_engines_and_processors_that_differ_are_noted():
 
 
 @pytest.mark.parametrize(
-    ("engine", "cgroup", "state", "what"),
+    ("driver", "path", "job", "state", "what", "remedy"),
     [
-        (DOCKER, "/user.slice/x", State.OK, "cgroup v2, driver cgroupfs; your shell there is in no cgroup of a job"),
         (
-            DOCKER,
+            "cgroupfs",
             "/slurm/uid_1/job_2",
+            "2",
             State.OK,
-            "cgroup v2, driver cgroupfs: containers can be put into the job's cgroup",
+            "cgroup v1, driver cgroupfs: containers are in the job's cgroup /slurm/uid_1/job_2",
+            None,
         ),
         (
-            replace(DOCKER, cgroup_driver="systemd"),
-            "/pbs_jobs.service/jobid/12",
+            "systemd",
+            "/slurm/uid_1/job_2",
+            "2",
             State.NOTE,
-            "cgroup v2, driver systemd: containers get the limits of the job's cgroup, but cannot be put into it (that "
-            "driver takes *.slice only)",
+            "cgroup v1, driver systemd: containers get the limits of the job's cgroup /slurm/uid_1/job_2: the engine's "
+            "systemd cgroup driver takes only slices",
+            "native.cgroupdriver=cgroupfs",
         ),
         (
-            replace(PODMAN, cgroup_driver="systemd"),
-            "/torque/12",
+            "cgroupfs",
+            "/user.slice",
+            "2",
+            State.NOTE,
+            "cgroup v1, driver cgroupfs: containers get no limits of the job's: your processes there are in "
+            "/user.slice, which is no job's cgroup",
+            'set "resources" in the definition',
+        ),
+        (
+            "cgroupfs",
+            "/user.slice",
+            None,
             State.OK,
-            "cgroup v2, driver systemd; rootless: containers stay within your own cgroup",
+            "cgroup v1, driver cgroupfs: containers get no limits of the job's: your processes there are in "
+            "/user.slice, which is no job's cgroup",
+            None,
         ),
     ],
 )
-def test_whether_containers_go_into_the_jobs_cgroup_is_told(engine, cgroup, state, what):
-    """It depends on the engine's driver."""
-    (found,) = cgroup_findings((machine(1, replace(WELL, cgroup=cgroup), engine),))
+def test_what_containers_get_of_the_jobs_cgroup_is_told(driver, path, job, state, what, remedy):
+    """As a run would decide it; outside a job there is nothing to get."""
+    engine = replace(DOCKER, cgroup_driver=driver, cgroup_version="1")
+    seen = (Hierarchy("memory", (Level(path, memory_bytes=1 << 30), Level("/"))),)
+    (found,) = cgroup_findings((machine(1, engine=engine, cgroups=seen),), job)
     assert (found.state, found.what) == (state, what)
+    assert remedy in (found.remedy or "") if remedy else found.remedy is None
 
 
 @pytest.mark.parametrize(
