@@ -25,6 +25,7 @@ from dgrid.nodes.terminal import Streams
 from dgrid.plan.allocation import Allocation, Submitter
 from dgrid.plan.definition import Definition, NetworkMode, PullPolicy
 from dgrid.plan.facts import NodeFacts
+from dgrid.plan.folding import fold
 from dgrid.plan.naming import LABEL_SESSION
 from dgrid.plan.plan import Plan, make_plan
 from dgrid.plan.ssh import UNMADE, RunKeys
@@ -148,7 +149,10 @@ def _torn_down(
         yield leashes
     finally:
         narrator.phase("removing the containers")
-        problems = tear_down(plan, ids, cluster, stop)
+        lost = leashes.lost()
+        if lost:
+            narrator.note(f"{fold(lost)}: out of reach; the leash there removes what is left of the run")
+        problems = tear_down(plan, ids, cluster, stop, lost, narrator.note)
         for problem in problems:
             narrator.note(f"{problem}; what is left there of this run has the label {LABEL_SESSION}={plan.session}")
         leashes.let_go(problems)

@@ -105,6 +105,7 @@ class DockerApi:
             pid=int(state.get("Pid") or 0),
             out_of_memory=bool(state.get("OOMKilled")),
             error=state.get("Error") or "",
+            finished_at=str(state.get("FinishedAt") or ""),
         )
 
     def attach(self, container_id: str, tty: bool, stdin: bool) -> AttachStream:

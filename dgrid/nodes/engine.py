@@ -39,7 +39,10 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True)
 class ContainerState:
-    """A container as its engine sees it. ``exit_code`` is None while it has not ended; ``pid`` 0 then."""
+    """A container as its engine sees it. ``exit_code`` is None while it has not ended; ``pid`` 0 when it has.
+
+    ``finished_at`` is the time of its last end, in the engine's words.
+    """
 
     container_id: str
     name: str
@@ -48,6 +51,7 @@ class ContainerState:
     pid: int
     out_of_memory: bool
     error: str
+    finished_at: str = ""
 
 
 class Engine(Protocol):

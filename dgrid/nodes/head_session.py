@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from dgrid.errors import DgridError, NodeError
+from dgrid.nodes.container_stream import AttachStream
 from dgrid.nodes.engine import ContainerState, Engine
 from dgrid.nodes.output import Pump, Sink, StdinPump
 from dgrid.nodes.signals import on_resize
@@ -49,8 +50,21 @@ class HeadSession:
         self._engine = engine
         self._streams = streams
         self._inbox = inbox
-        self._attached = engine.attach(container_id, tty=head.request.tty, stdin=True)
-        Pump(self._attached, sinks, lambda failure: inbox.put(OutputEnded(failure))).start()
+        self._sinks = sinks
+        self._attached = self._attach()
+
+    def _attach(self) -> AttachStream:
+        attached = self._engine.attach(self._container_id, tty=self.head.request.tty, stdin=True)
+        Pump(attached, self._sinks, lambda failure: self._inbox.put(OutputEnded(failure))).start()
+        return attached
+
+    def attach_again(self) -> bool:
+        """Take up its output again after its stream broke; false if it does not run any more. Raises EngineError."""
+        if not self.state().running:
+            return False
+        self._attached = self._attach()
+        self.output_ended = False
+        return True
 
     def give_stdin(self) -> None:
         """From now on, the head being started, dgrid's stdin goes to it."""

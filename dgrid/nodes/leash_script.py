@@ -173,7 +173,8 @@ end_all() {
   say "$1: removing the run's containers"
   # sshd's process for this connection is the parent; with it go all its channels, so no late call can arrive.
   [ -z "$cut" ] || kill $parent
-  [ -z "$launcher" ] || kill -KILL $launcher
+  # dgrid itself on this machine: after the end of input it is gone, or leaves the rest to us.
+  [ -z "$launcher" ] || [ "$1" = 'end of input' ] || kill -KILL $launcher
   sweep
 }
 """

@@ -69,6 +69,21 @@ class Leashes:
             leash.resume()
         self._held.clear()
 
+    def give_up(self, machine: Machine) -> None:
+        """The run goes on without ``machine``: its leash is to remove what is there."""
+        with self._changing:
+            if machine.name not in {lost.machine.name for lost in self._lost}:
+                self._lost.append(MachineLost(machine, NodeError(machine.name, "given up")))
+        for leash in self._all:
+            if leash.machine is machine:
+                leash.let_go(clean=False)
+        machine.link.cut()
+
+    def lost(self) -> frozenset[str]:
+        """The names of the machines that are lost or given up."""
+        with self._changing:
+            return frozenset(lost.machine.name for lost in self._lost)
+
     def let_go(self, problems: Iterable[NodeError]) -> None:
         """The run is over; what could not be removed on the nodes of ``problems`` is up to the leashes there."""
         self._over.set()
@@ -77,8 +92,7 @@ class Leashes:
             leash.let_go(clean=leash.machine.name not in unclean)
 
     def _living(self) -> list[Leash]:
-        with self._changing:
-            gone = {lost.machine.name for lost in self._lost}
+        gone = self.lost()
         return [leash for leash in self._all if leash.machine.name not in gone]
 
     def _keep_time(self) -> None:
@@ -88,8 +102,9 @@ class Leashes:
             since_s, last = now - last, now
             if self._held.is_set():
                 continue
+            living = self._living()
             with self._changing:
-                due = [leash for leash in self._all if leash not in self._under_way]
+                due = [leash for leash in living if leash not in self._under_way]
                 self._under_way.update(due)
                 busy = self._due.qsize() > 0
             for leash in due:
@@ -108,7 +123,6 @@ class Leashes:
                 leash.beat(since_s, self._beat_s)
             except LinkDropped as error:
                 self._is_lost(leash.machine, error)
-                continue  # and it stays among those under way: no beat any more
             with self._changing:
                 self._under_way.discard(leash)
 

@@ -8,33 +8,34 @@ import signal
 import time
 from queue import Empty, SimpleQueue
 
-from dgrid.errors import NodeError
+from dgrid.errors import DgridError
 from dgrid.nodes.cluster import Cluster
+from dgrid.nodes.engine import ContainerState
 from dgrid.nodes.head_session import HeadSession, OutputEnded, Resized, SignalObeyed
 from dgrid.nodes.leashes import Leashes
-from dgrid.nodes.machine import Machine
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.output import KeptEnded, LogDirectory, Pump, Sink, to_streams
 from dgrid.nodes.signals import Continued, StopSignals, Suspended
 from dgrid.nodes.start import ContainerIds, start
 from dgrid.nodes.terminal import Streams
-from dgrid.nodes.watch import Ended, EventsLost, MachineLost, Watch
-from dgrid.nodes.workers import Workers, how_it_ended
+from dgrid.nodes.watch import Ended, EngineAway, EngineBack, MachineLost, Watch
+from dgrid.nodes.workers import Failed, NotRestarted, Workers, how_it_ended
 from dgrid.plan.plan import Instance, Plan
 
 _OUTPUT_DRAIN_S = 30.0
 _STOPPED_DRAIN_S = 2.0
-_LOOK_AGAIN_S = 30.0
 _LOOK_OFTEN_S = 1.0
 
 _Entry = (
-    Continued | Ended | EventsLost | KeptEnded | MachineLost | OutputEnded | Resized | SignalObeyed | Suspended | None
-)
+    Continued | Ended | EngineAway | EngineBack | Failed | KeptEnded | MachineLost | NotRestarted | OutputEnded
+    | Resized | SignalObeyed | Suspended | None
+)  # fmt: skip
 """What wakes the supervisor; None is a signal."""
 
 
 class Supervisor:
-    """Watches a run from before its first start. For the main thread; other threads feed its inbox."""
+    """Watches a run from before its first start. For the main thread, which asks no engine for anything that could
+    keep it waiting: other threads do, and feed its inbox."""
 
     def __init__(
         self, plan: Plan, ids: ContainerIds, cluster: Cluster, streams: Streams, stop: StopSignals,
@@ -47,16 +48,17 @@ class Supervisor:
         self._stop = stop
         self._narrator = narrator
         self._logs = logs
-        self._inbox: SimpleQueue[_Entry] = SimpleQueue()
         self._leashes = leashes
+        self._inbox: SimpleQueue[_Entry] = SimpleQueue()
         self._watch = Watch(plan, ids, cluster, self._inbox)
         self._kept: dict[str, Sink] = {}
-        self._workers = Workers(plan, ids, cluster, narrator, self._keep_output)
+        self._workers = Workers(plan, ids, cluster, narrator, self._keep_output, self._inbox)
+        self._head_state: ContainerState | None = None
 
     def watch_workers(self) -> None:
         """Before the workers' start: subscribe to their ends, and to their output where it is kept."""
         self._leashes.tell(self._inbox)
-        self._watch.subscribe_all()
+        self._watch.begin()
         for worker in self._plan.instances:
             if self._logs is not None and not worker.container.interactive:
                 self._kept[worker.name] = self._logs.sink(worker.name)
@@ -73,7 +75,7 @@ class Supervisor:
     def run_head(self) -> int:
         """Attach to the head container, start it, stay until it ends; returns its exit code.
 
-        Raises Stopped, WorkerFailed, StartError, OutputError, or the error of the head's own node.
+        Raises Stopped, WorkerFailed, StartError, OutputError, or the error of a lost node.
         """
         head = self._plan.head
         kept = (self._logs.sink(head.name),) if self._logs else ()
@@ -92,42 +94,40 @@ class Supervisor:
             self._watch.close()
 
     def _until_it_ends(self, session: HeadSession) -> int:
-        for machine in self._cluster.machines:
-            self._watch.look(machine)  # those that ended before anybody listened
-        while not self._watch.is_over(session.head):
+        self._watch.look_soon(self._cluster.machines)  # those that ended before anybody listened
+        while self._head_state is None:
             if self._stop.received:
                 self._stop_head(session)
             while self._stop.for_head:
                 session.pass_on(self._stop.for_head.pop(0).name)
             self._handle(session, self._next_entry(session))
         self._drain_output(session, _OUTPUT_DRAIN_S)
-        state = session.state()
-        if state.out_of_memory:
-            self._narrator.note(how_it_ended(session.head, state))
-        return state.exit_code or 0
+        if self._head_state.out_of_memory:
+            self._narrator.note(how_it_ended(session.head, self._head_state))
+        return self._head_state.exit_code or 0
 
     def _next_entry(self, session: HeadSession) -> _Entry:
         # With its output ended the head is about to end: do not rely on the event alone.
         try:
-            return self._inbox.get(timeout=_LOOK_OFTEN_S if session.output_ended else _LOOK_AGAIN_S)
+            return self._inbox.get(timeout=_LOOK_OFTEN_S if session.output_ended else None)
         except Empty:
-            self._watch.look(self._machine_of(session.head))
+            self._watch.look_soon((self._cluster.machine(session.head.node),))
             return None
 
     def _handle(self, session: HeadSession, entry: _Entry) -> None:
         match entry:
-            case Ended(instance):
-                self._ended(instance)
+            case Ended(instance, state):
+                self._ended(instance, state)
             case OutputEnded(failure):
                 session.output_ended = True
                 if failure is not None:
                     raise failure
             case KeptEnded(worker, failure) if failure is not None:
                 self._narrator.note(f"{worker.node.name}: the output of {worker.name} is not kept any more: {failure}")
-            case EventsLost(machine):
-                self._events_lost(machine)
-            case MachineLost(machine, error):
-                self._machine_lost(machine, error)
+            case Failed():
+                self._workers.failed(entry)
+            case NotRestarted(error):
+                raise error
             case Resized():
                 session.resize()
             case Suspended():
@@ -135,22 +135,35 @@ class Supervisor:
                 os.kill(os.getpid(), signal.SIGSTOP)
             case Continued():
                 self._leashes.resume()
+            case EngineAway() | EngineBack() | MachineLost():
+                self._engine_or_node(session, entry)
 
-    def _ended(self, instance: Instance) -> None:
-        if not self._watch.is_over(instance) and (instance.container.interactive or self._workers.ended(instance)):
-            self._watch.over(instance)
+    def _ended(self, instance: Instance, state: ContainerState) -> None:
+        if instance.container.interactive:
+            self._head_state = state
+        else:
+            self._workers.ended(instance, state)
 
-    def _events_lost(self, machine: Machine) -> None:
-        """The engine was restarted, or the machine is lost. Whatever ended meanwhile is found by looking."""
-        try:
-            self._watch.subscribe(machine)
-            self._watch.look(machine)
-        except NodeError as error:
-            self._machine_lost(machine, error)
+    def _engine_or_node(self, session: HeadSession, entry: EngineAway | EngineBack | MachineLost) -> None:
+        match entry:
+            case EngineAway(machine, error):
+                self._narrator.note(f"{error}; its containers may go on, dgrid waits for it to come back")
+            case EngineBack(machine):
+                self._narrator.note(f"{machine.name}: its engine answers again")
+                if machine is self._cluster.machine(session.head.node) and session.output_ended:
+                    self._attach_again(session)
+            case MachineLost(machine, error):
+                self._workers.lost(machine, error)
+                self._leashes.give_up(machine)
 
-    def _machine_lost(self, machine: Machine, error: NodeError) -> None:
-        for instance in self._workers.lost(machine, error):
-            self._watch.over(instance)
+    def _attach_again(self, session: HeadSession) -> None:
+        """After a restart of the head's engine: the head may have lived through it."""
+        with contextlib.suppress(DgridError):  # it has ended, which a look finds
+            if session.attach_again():
+                self._narrator.note(
+                    f"{session.head.node.name}: attached again to {session.head.name}; what it wrote while its engine "
+                    "was restarted may be missing from the output"
+                )
 
     def _stop_head(self, session: HeadSession) -> None:
         """Pass the signal on, and wait for the head's grace or a second signal. Raises Stopped."""
@@ -180,6 +193,3 @@ class Supervisor:
                 return
             if isinstance(entry, OutputEnded):
                 self._handle(session, entry)
-
-    def _machine_of(self, instance: Instance) -> Machine:
-        return self._cluster.machine(instance.node)

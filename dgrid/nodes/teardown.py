@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from dgrid.errors import NodeError
 from dgrid.nodes.cluster import Cluster
@@ -12,6 +12,7 @@ from dgrid.nodes.fanout import errors_of, fan_out
 from dgrid.nodes.machine import Machine
 from dgrid.nodes.signals import StopSignals
 from dgrid.nodes.start import ContainerIds
+from dgrid.plan.folding import fold
 from dgrid.plan.naming import LABEL_SESSION
 from dgrid.plan.plan import Plan
 
@@ -21,13 +22,17 @@ _SWEEP_PAUSE_S = 1.0
 _SWEEPS_AT_MOST = 30
 _NETWORK_WAIT_S = 10.0
 _HURRY_S = 10.0
+_PATIENCE_S = 45.0
 
 
-def tear_down(plan: Plan, ids: ContainerIds, cluster: Cluster, stop: StopSignals) -> tuple[NodeError, ...]:
+def tear_down(
+    plan: Plan, ids: ContainerIds, cluster: Cluster, stop: StopSignals, lost: Container[str], say: Callable[[str], None]
+) -> tuple[NodeError, ...]:
     """End and remove all of the run, by its label; returns what could not be done, one error a node.
 
-    Containers are asked to end, and killed when the longest grace is over or a second signal comes; from then
-    on an engine that does not answer is waited for a short time only. Idempotent.
+    Containers are asked to end, and killed when the longest grace is over or a second signal comes. An engine that
+    does not answer is waited for some time after that, a short one when there was a second signal; a third has ``say``
+    tell what is awaited. Machines in ``lost`` are left to their leashes. Idempotent.
     """
     labels = {LABEL_SESSION: plan.session}
     signals = {ids[one.name]: one.container.stop_signal or "SIGTERM" for one in plan.instances if one.name in ids}
@@ -35,8 +40,9 @@ def tear_down(plan: Plan, ids: ContainerIds, cluster: Cluster, stop: StopSignals
         cluster.settings.grace_s if one.container.stop_grace_s is None else one.container.stop_grace_s
         for one in plan.instances
     )
-    patience = _Patience(stop, grace_s)
-    machines, parallel = cluster.machines, max(cluster.settings.parallel, 1)
+    patience = _Patience(stop, grace_s, say)
+    machines = tuple(one for one in cluster.machines if one.name not in lost)
+    parallel = max(cluster.settings.parallel, 1)
     problems = errors_of(
         fan_out(
             machines,
@@ -71,9 +77,11 @@ class _Patience:
     Over at once with a second signal.
     """
 
-    def __init__(self, stop: StopSignals, grace_s: float) -> None:
+    def __init__(self, stop: StopSignals, grace_s: float, say: Callable[[str], None]) -> None:
         self._stop = stop
+        self._say = say
         self._before = len(stop.received)
+        self._answered = max(self._before, 2)
         self._deadline = (stop.first_at or time.monotonic()) + grace_s
 
     def is_over(self) -> bool:
@@ -81,18 +89,32 @@ class _Patience:
 
     def for_a_step(self) -> Callable[[Machine], NodeError | None]:
         """Tells, for a step of the teardown, the error to give a machine up with; None while it may go on."""
+        begin = time.monotonic()
         hurried_since: float | None = None
+        waiting: dict[str, None] = {}
 
         def lost(machine: Machine) -> NodeError | None:
             nonlocal hurried_since
-            if not self._is_hurried():
-                return None
-            hurried_since = hurried_since or time.monotonic()
-            if time.monotonic() - hurried_since < _HURRY_S:
-                return None
-            return NodeError(machine.name, "its engine did not remove all soon after the second signal")
+            if machine.name in waiting:  # all that are waited for have been asked about once
+                self._tell(waiting)
+                waiting.clear()
+            waiting[machine.name] = None
+            now = time.monotonic()
+            if self._is_hurried():
+                hurried_since = hurried_since or now
+                if now - hurried_since > _HURRY_S:
+                    return NodeError(machine.name, "its engine did not remove all soon after the second signal")
+            if now - max(begin, self._deadline) > _PATIENCE_S:
+                return NodeError(machine.name, f"its engine did not remove all within {_PATIENCE_S:g} s")
+            return None
 
         return lost
+
+    def _tell(self, waiting: dict[str, None]) -> None:
+        """A third signal, and each one after it: what it is that takes so long."""
+        if len(self._stop.received) > self._answered:
+            self._answered = len(self._stop.received)
+            self._say(f"still waiting for the engine of {fold(waiting)} to remove the run's containers and networks")
 
     def _is_hurried(self) -> bool:
         signals = len(self._stop.received)

@@ -37,7 +37,7 @@ def read_container(reader: Reader, hostfile_format: HostfileFormat) -> Container
     hostfile_dir = reader.value("host_list_location", _hostfile_dir, HOSTFILE_DIR)
     _refuse_clashing_targets(reader, mounts, hostfile_dir, hostfile_format)
     tags, listed = _hostfile_entry(reader, hostfile_format)
-    policy = reader.value("failure_policy", FailurePolicy, FailurePolicy.REPORT)
+    policy = reader.value("failure_policy", FailurePolicy, None)
     _check_restarts(reader, policy)
     container = Container(
         name=reader.value("name", values.host_name, ""),
@@ -154,7 +154,7 @@ def _placement(reader: Reader) -> Placement:
     )
 
 
-def _check_restarts(reader: Reader, policy: FailurePolicy) -> None:
+def _check_restarts(reader: Reader, policy: FailurePolicy | None) -> None:
     if not reader.findings.whole(reader.at("failure_policy")):
         return
     if policy is not FailurePolicy.RESTART:

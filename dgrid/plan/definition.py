@@ -118,7 +118,8 @@ class Container:
     ``scale`` is a number of instances (≥ 1), or one for each node or slot. ``tags`` are the tags of
     ``host_to_list``; ``listed`` says whether the instances stand in the hostfile at all (the format "list" has no
     tags). ``command`` (``run_cmd``) and ``entrypoint`` None leave the image's own. ``stop_signal`` and
-    ``stop_grace_s`` None leave the image's and the site's.
+    ``stop_grace_s`` None leave the image's and the site's. ``failure_policy`` None reports a failed worker and
+    ends the run when its node is lost.
     """
 
     name: str
@@ -139,7 +140,7 @@ class Container:
     ports: tuple[int, ...] = ()
     resources: Resources = Resources()
     placement: Placement = Placement()
-    failure_policy: FailurePolicy = FailurePolicy.REPORT
+    failure_policy: FailurePolicy | None = None
     max_restarts: int = 0
     tty: bool = False
     stop_signal: str | None = None
