@@ -56,6 +56,8 @@ def doctor(
 
     nodes, source, allocation = _find_nodes(hostfile, local, named, os.environ)
     job = detect(os.environ)
+    settings = find_settings(os.environ, link, engine, engine_socket)
+    settings = replace(settings, call_timeout_s=min(settings.call_timeout_s, _CALL_S))
     subject = Subject(
         nodes,
         source,
@@ -65,9 +67,8 @@ def doctor(
         allocation,
         None if dockdef is None else read_definition(dockdef, os.environ),
         _refusal(),
+        settings.job_limits,
     )
-    settings = find_settings(os.environ, link, engine, engine_socket)
-    settings = replace(settings, call_timeout_s=min(settings.call_timeout_s, _CALL_S))
     stop = StopSignals()
     with stop.installed():
         findings = diagnose(subject, examine(subject, settings, stop))

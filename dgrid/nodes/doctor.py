@@ -52,9 +52,9 @@ def _examine(nodes: tuple[Node, ...], subject: Subject, settings: Settings, open
 
 def _ask(link: Link, examined: Examined, subject: Subject, settings: Settings) -> Examined:
     """With what the engine says, or why it says nothing. Raises LinkError."""
-    timeout_s = settings.connect_timeout_s
+    timeout_s = settings.call_timeout_s
     try:
-        looked = probe(link, (), (), timeout_s)
+        looked = probe(link, (), (), settings.connect_timeout_s)
         attachers = tuple(name for name, _ in looked.attachers)
         examined = replace(examined, cgroups=looked.cgroups, attachers=attachers)
         engine, remark = choose_engine(link, looked, settings.engine, settings.engine_socket, timeout_s)

@@ -148,7 +148,7 @@ class Subject:
 
     ``nodes`` come from ``source``, said in words; ``allocation`` is None where they cannot be a run's, as this machine
     is none of them. ``definition`` is the one to be run there, None if none was given. ``refusal`` says why the
-    submitter may not run containers at all.
+    submitter may not run containers at all. ``job_limits`` is the setting of that name.
     """
 
     nodes: tuple[Node, ...]
@@ -159,3 +159,4 @@ class Subject:
     allocation: Allocation | None = None
     definition: Definition | None = None
     refusal: str | None = None
+    job_limits: str = "auto"

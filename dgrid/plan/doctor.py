@@ -44,7 +44,7 @@ def diagnose(subject: Subject, machines: tuple[Examined, ...]) -> tuple[Finding,
         *engine_findings(machines),
         *init_findings(machines),
         *userns_findings(machines),
-        *cgroup_findings(machines, subject.job_id),
+        *cgroup_findings(machines, subject.job_id, subject.job_limits),
         *store_findings(machines),
         *space_findings(machines),
         *tool_findings(machines, pbs),
@@ -59,7 +59,7 @@ def diagnose(subject: Subject, machines: tuple[Examined, ...]) -> tuple[Finding,
 
 
 def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """``merged((Finding("a", ("n1",), s, "x"), Finding("a", ("n2",), s, "x")))`` is one of n1 and n2.
+    """Two that differ in their nodes alone become one: ``merged((of_n1, of_n2))``.
 
     They stay in the order in which each came first.
     """

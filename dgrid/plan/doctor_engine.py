@@ -110,7 +110,7 @@ def store_findings(machines: tuple[Examined, ...]) -> Iterator[Finding]:
     for directory, found in by_directory.items():
         yield from room_findings(
             "disk",
-            f"in {directory}, where the engine stores images",
+            f"free in {directory}, where the engine stores images",
             found,
             _STORE_NOTE,
             _STORE_PROBLEM,

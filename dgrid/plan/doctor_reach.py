@@ -110,12 +110,12 @@ def space_findings(machines: tuple[Examined, ...]) -> Iterator[Finding]:
     logins = tuple(_logins(machines))
     tmp = [(one.names, login.tmp_free_bytes) for one, login in logins if login.tmp_free_bytes is not None]
     yield from room_findings(
-        "tmp", "in /tmp", tmp, _TMP_NOTE, _TMP_PROBLEM, "remove what you do not need from /tmp there"
+        "tmp", "free in /tmp", tmp, _TMP_NOTE, _TMP_PROBLEM, "remove what you do not need from /tmp there"
     )
     memory = [(one.names, login.memory_free_bytes) for one, login in logins if login.memory_free_bytes is not None]
     yield from room_findings(
         "memory",
-        "of the memory",
+        "of memory free",
         memory,
         _MEMORY_NOTE,
         0,
@@ -130,12 +130,12 @@ def room_findings(
     for names, free in found:
         if free < note:
             state = State.PROBLEM if free < problem else State.NOTE
-            yield Finding(check, names, state, f"only {size(free)} free {where}", remedy)
+            yield Finding(check, names, state, f"only {size(free)} {where}", remedy)
     enough = [(names, free) for names, free in found if free >= note]
     if enough:
         least = min(free for _, free in enough)
         names = tuple(name for group, _ in enough for name in group)
-        yield Finding(check, names, State.OK, f"at least {size(least)} free {where}")
+        yield Finding(check, names, State.OK, f"at least {size(least)} {where}")
 
 
 def size(number: int) -> str:

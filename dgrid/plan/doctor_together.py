@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from dgrid.plan.checkup import EngineFound, Examined, Finding, State, names_of
 from dgrid.plan.definition import NetworkMode, PullPolicy
@@ -45,18 +47,33 @@ def _mixed(check: str, what: str, found: list[tuple[tuple[str, ...], str]], reme
         yield Finding(check, every, State.NOTE, f"{what}: {listed}", remedy)
 
 
-def cgroup_findings(machines: tuple[Examined, ...], job_id: str | None) -> Iterator[Finding]:
-    """How the engine makes cgroups, and whether containers go into the job's, get its limits, or neither."""
+def cgroup_findings(machines: tuple[Examined, ...], job_id: str | None, setting: str = "auto") -> Iterator[Finding]:
+    """How the engine makes cgroups, and whether containers go into the job's, get its limits, or neither.
+
+    ``setting`` is the site's or the user's word on it ("auto", "copy", "none").
+    """
     for one in machines:
         if one.engine is None:
             continue
         engine = EngineCgroups(one.engine.cgroup_driver, one.engine.cgroup_version, one.engine.rootless)
-        limits = decide(one.cgroups, engine, job_id)
-        what = f"cgroup v{engine.version or '?'}, driver {engine.driver or '?'}: {limits.reason}"
-        if limits.parent is not None or job_id is None:
+        limits = _wanted(decide(one.cgroups, engine, job_id), setting)
+        # A node that is a container itself has its id in there: no two nodes would have the same finding.
+        reason = re.sub(r"[0-9a-f]{32,}", "...", limits.reason)
+        what = f"cgroup v{engine.version or '?'}, driver {engine.driver or '?'}: {reason}"
+        if limits.parent is not None or job_id is None or setting != "auto":
             yield Finding("cgroup", one.names, State.OK, what)
         else:
             yield Finding("cgroup", one.names, State.NOTE, what, _cgroup_remedy(limits, engine))
+
+
+def _wanted(decided: JobLimits, setting: str) -> JobLimits:
+    """What a run would make of it, by the setting ``job_limits``."""
+    if setting == "none":
+        return JobLimits(reason="containers get no limits of the job's, as the setting job_limits says")
+    if setting == "copy" and decided.parent is not None:
+        why = "containers get the limits of the job's cgroup, as the setting job_limits says"
+        return replace(decided.without_parent(), reason=why)
+    return decided
 
 
 def _cgroup_remedy(limits: JobLimits, engine: EngineCgroups) -> str:

@@ -138,7 +138,7 @@ def test_a_full_tmp_is_a_problem_and_little_room_a_note():
 def test_little_memory_is_a_note():
     """Never a problem: others may give it back."""
     (found,) = bad(space_findings((machine(1, replace(WELL, memory_free_bytes=0)), machine(2))))
-    assert (found.state, found.what) == (State.NOTE, "only 0 MiB free of the memory")
+    assert (found.state, found.what) == (State.NOTE, "only 0 MiB of memory free")
 
 
 def test_what_a_node_does_not_tell_is_not_found():
@@ -150,4 +150,4 @@ def test_what_a_node_does_not_tell_is_not_found():
 def test_plenty_is_told_in_gibibytes():
     """The least of all nodes."""
     found = only(space_findings((machine(1, replace(WELL, memory_free_bytes=3 * GIB)), machine(2))), "memory")
-    assert found.what == "at least 3.0 GiB free of the memory"
+    assert found.what == "at least 3.0 GiB of memory free"

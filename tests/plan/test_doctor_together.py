@@ -83,6 +83,30 @@ def test_what_containers_get_of_the_jobs_cgroup_is_told(driver, path, job, state
 
 
 @pytest.mark.parametrize(
+    ("setting", "what"),
+    [
+        ("copy", "containers get the limits of the job's cgroup, as the setting job_limits says"),
+        ("none", "containers get no limits of the job's, as the setting job_limits says"),
+    ],
+)
+def test_what_the_settings_say_of_the_jobs_limits_is_in_order(setting, what):
+    """It was meant so."""
+    engine = replace(DOCKER, cgroup_version="1")
+    seen = (Hierarchy("memory", (Level("/slurm/uid_1/job_2", memory_bytes=1 << 30), Level("/"))),)
+    (found,) = cgroup_findings((machine(1, engine=engine, cgroups=seen),), "2", setting)
+    assert (found.state, found.what) == (State.OK, f"cgroup v1, driver cgroupfs: {what}")
+
+
+def test_ids_of_containers_that_are_nodes_do_not_keep_findings_apart():
+    """As on a cluster made of containers."""
+    paths = [f"/docker/{letter * 64}" for letter in "ab"]
+    seen = [(Hierarchy("memory", (Level(path), Level("/"))),) for path in paths]
+    machines = tuple(machine(number, cgroups=one) for number, one in enumerate(seen, 1))
+    (found,) = merged(cgroup_findings(machines, None))
+    assert found.nodes == ("node1", "node2") and "/docker/..." in found.what
+
+
+@pytest.mark.parametrize(
     ("first", "second", "state", "what"),
     [
         (DOCKER, DOCKER, State.OK, "in no Docker swarm: containers use the nodes' own network"),
