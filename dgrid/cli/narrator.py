@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ class StderrNarrator:
         # A terminal session of the head container has put the terminal into raw mode, where a line feed is only that.
         self._line_end = "\r\n" if live else "\n"
         self._open: tuple[str, float] | None = None
+        self._finishing = threading.Lock()
 
     def phase(self, text: str) -> None:
         self._finish()
@@ -53,10 +55,11 @@ class StderrNarrator:
         self._finish()
 
     def _finish(self) -> None:
-        if self._open is None:
+        with self._finishing:
+            finished, self._open = self._open, None
+        if finished is None:
             return
-        text, since = self._open
-        self._open = None
+        text, since = finished
         start = "\r\x1b[K" if self._live else ""
         self._line(f"{start}dgrid: {text} ({time.monotonic() - since:.1f} s)")
 

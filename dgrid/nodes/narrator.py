@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Narrator(Protocol):
-    """Listener to the story of a run. May be called from the main thread only."""
+    """Listener to the story of a run. For the main thread; ``note`` may be called from any."""
 
     def phase(self, text: str) -> None:
         """A step begins: "images on 4 nodes"."""

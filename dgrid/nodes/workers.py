@@ -16,6 +16,7 @@ from dgrid.nodes.machine import Machine
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.start import ContainerIds, start
 from dgrid.plan.definition import FailurePolicy
+from dgrid.plan.job_limits import within
 from dgrid.plan.plan import Instance, Plan
 from dgrid.units import format_size
 
@@ -120,6 +121,6 @@ def how_it_ended(instance: Instance, state: ContainerState) -> str:
     start_of_text = f"{instance.node.name}: {instance.name}"
     if not state.out_of_memory:
         return f"{start_of_text} ended with exit code {state.exit_code}"
-    limit = instance.container.resources.memory_bytes
+    limit = within(instance.request.resources, instance.request.job_limits).memory_bytes
     used_up = f"its limit of {format_size(limit)}" if limit else "the memory there was"
     return f"{start_of_text} was killed because it used up {used_up}"
