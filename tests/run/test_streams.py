@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import big_stream
 import pytest
 from jobs import Jobs, head, shell, worker
 
 pytestmark = pytest.mark.lab
+
+MUCH, STOP_S = 150_000_000, 4
+EATER = ("perl", "-e", "$$x = 'a' x 200000000; sleep 9")
+
+
+@pytest.fixture
+def small(docker_jobs: Jobs) -> Iterator[str]:
+    """A directory on the first node with room for 1 MB."""
+    path = "/var/tmp/small"
+    node, script = docker_jobs.lab.nodes[0], f"mkdir -p {path}; mount -t tmpfs -o size=1m,mode=1777 none {path}"
+    docker_jobs.lab.run(["sh", "-c", script], host=node, user="root", check=True)
+    yield path
+    docker_jobs.lab.run(["umount", path], host=node, user="root", check=True)
 
 
 @pytest.mark.parametrize("code", [0, 1, 77, 137])
@@ -36,11 +53,64 @@ def test_stdout_is_the_heads_and_nothing_else(jobs: Jobs) -> None:
     assert "not me" not in ended.err
 
 
-def test_100_mb_of_random_bytes_are_unchanged(jobs: Jobs) -> None:
-    """Whatever comes out of the head arrives byte for byte."""
-    options = jobs.write(head(*shell("head -c 100000000 /dev/urandom | tee >(sha256sum >&2)")))
-    ended = jobs.dgrid(f"{options} --quiet | sha256sum", before="")
+def much_output(jobs: Jobs, option: str) -> None:
+    containers = json.loads(big_stream.definition(MUCH))["containers"]
+    options = f"{jobs.write(*containers)} {option}"
+    done = jobs.run_at(Path(big_stream.__file__), "--here", str(MUCH), str(STOP_S), options)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()
+
+
+def test_much_output_is_unchanged_and_a_reader_that_stops_costs_no_memory(jobs: Jobs) -> None:
+    """Whatever comes out of the head arrives byte for byte; what dgrid takes does not grow meanwhile."""
+    much_output(jobs, "")
+
+
+def test_much_output_by_way_of_a_spool(docker_jobs: Jobs) -> None:
+    """It is unchanged, and in no memory of dgrid's, either."""
+    much_output(docker_jobs, "--spool")
+
+
+def test_an_end_while_the_reader_has_stopped(jobs: Jobs) -> None:
+    """All that the head wrote before it ended arrives, though the reader reads on only long after that."""
+    options = jobs.write(head(*shell("head -c 600000 /dev/urandom | tee >(sha256sum >&2); sleep 0.5; exit 3")))
+    ended = jobs.dgrid(f"{options} --quiet | (sleep 6; sha256sum); echo ${{PIPESTATUS[0]}}", before="")
     assert ended.text.split()[0] == ended.err.split()[0]
+    assert ended.text.split()[-1] == "3"
+
+
+def test_with_a_spool_the_run_is_over_before_its_reader_reads(docker_jobs: Jobs) -> None:
+    """Containers are gone, dgrid waits for the reader and says so; a signal ends that, and the loss is told."""
+    options = docker_jobs.write(head(*shell("head -c 5000000 /dev/zero")))
+    script = f"mkfifo stuck; sleep 60 < stuck & dgrid {options} --spool > stuck & "
+    script += "until docker ps -aqf label=io.dgrid.session | grep -q .; do sleep 0.1; done; "
+    script += "while docker ps -aqf label=io.dgrid.session | grep -q .; do sleep 0.1; done; sleep 4; "
+    ended = docker_jobs.dgrid("", before=f"cd $(mktemp -d); {script} kill $!; wait $!; echo $?; kill %1; exit;")
+    assert ended.text.split() == ["143"]
+    assert re.search(r"dgrid: waiting until the reader of stdout has taken the last 4,9\d\d,\d\d\d bytes", ended.err)
+    assert re.search(r"dgrid: the last 4,9\d\d,\d\d\d bytes of stdout were not delivered to their reader\n", ended.err)
+    assert docker_jobs.left() == []
+
+
+def test_a_full_disk(docker_jobs: Jobs, small: str) -> None:
+    """Under stdout's file or the logs it ends the run with 125 and the reason, under the spool the head waits."""
+    options = docker_jobs.write(head(*shell("head -c 5000000 /dev/urandom | tee >(sha256sum >&2)")))
+    ended = docker_jobs.dgrid(f"{options} > {small}/out; code=$?; rm {small}/out; exit $code", before="")
+    assert ended.err.endswith("dgrid: cannot write the head container's output (No space left on device)\n")
+    assert ended.code == 125
+    ended = docker_jobs.dgrid(f"{options} --log-dir {small}; code=$?; rm {small}/*; exit $code", before="")
+    assert ended.err.endswith("dgrid: cannot write to the log directory (No space left on device)\n")
+    assert ended.code == 125
+    ended = docker_jobs.dgrid(f"{options} --spool {small} --quiet | (sleep 4; sha256sum)", before="")
+    assert f"the spool in {small} takes no more (No space left on device); the head container waits" in ended.err
+    assert ended.text.split()[0] in ended.err
+    assert docker_jobs.left() == []
+
+
+def test_a_head_that_uses_up_its_memory(docker_jobs: Jobs) -> None:
+    """The limit and the node are told, and not only 137."""
+    ended = docker_jobs.run(head(*EATER, resources={"memory": "20m"}))
+    assert f"{docker_jobs.lab.nodes[0]}: head was killed because it used up its limit of 20m" in ended.err
+    assert ended.code == 137
 
 
 def test_stdin_reaches_the_head_with_its_end(jobs: Jobs) -> None:
@@ -67,9 +137,10 @@ def test_closed_streams(docker_jobs: Jobs) -> None:
     assert (ended.text, ended.err, ended.code) == ("", "", 4)
 
 
-def test_reader_that_goes_away_ends_the_run(jobs: Jobs) -> None:
+@pytest.mark.parametrize("option", ["", "--spool"])
+def test_reader_that_goes_away_ends_the_run(jobs: Jobs, option: str) -> None:
     """`dgrid | head -1` ends with 141 (SIGPIPE), and nothing of it is left."""
-    ended = jobs.dgrid(f"{jobs.write(head('yes'))} | head -1; echo ${{PIPESTATUS[0]}}", before="")
+    ended = jobs.dgrid(f"{jobs.write(head('yes'))} {option} | head -1; echo ${{PIPESTATUS[0]}}", before="")
     assert ended.text.split() == ["y", "141"]
     assert jobs.left() == []
 
