@@ -51,7 +51,7 @@ def leash_script(settings: LeashSettings) -> str:
         "lease": str(max(1, round(settings.lease_s))),
         "cut": "yes" if settings.cuts else "",
         "launcher": "" if settings.launcher is None else str(settings.launcher),
-        "hold": shlex.join(settings.hold),
+        "hold_command": shlex.join(settings.hold),
         "scratch": shlex.join(settings.scratch),
     }
     return _assignments(values) + _ENGINE + _SWEEP + _WATCH
@@ -181,7 +181,7 @@ end_all() {
 
 # The clock counts the leash's own running time: of a suspended machine or process one tick at most is late.
 _WATCH = r"""
-main=$$ parent=$PPID late=0 hold='' held='' go='' ended='' seen=0 hold_command=$hold
+main=$$ parent=$PPID late=0 hold='' held='' go='' ended='' seen=0
 trap '' HUP INT QUIT PIPE
 trap 'late=0' USR1
 trap 'late=$((late + 1))' ALRM

@@ -24,7 +24,7 @@ from dgrid.plan.plan import Instance, Plan
 
 _OUTPUT_DRAIN_S = 30.0
 _STOPPED_DRAIN_S = 2.0
-_LOOK_OFTEN_S = 1.0
+_WAKE_S = 1.0
 
 _Entry = (
     Continued | Ended | EngineAway | EngineBack | Failed | KeptEnded | MachineLost | NotRestarted | OutputEnded
@@ -107,11 +107,12 @@ class Supervisor:
         return self._head_state.exit_code or 0
 
     def _next_entry(self, session: HeadSession) -> _Entry:
-        # With its output ended the head is about to end: do not rely on the event alone.
         try:
-            return self._inbox.get(timeout=_LOOK_OFTEN_S if session.output_ended else None)
+            # Not for ever: CONT may be delivered to another thread, and Python handles it when the main one wakes.
+            return self._inbox.get(timeout=_WAKE_S)
         except Empty:
-            self._watch.look_soon((self._cluster.machine(session.head.node),))
+            if session.output_ended:  # the head is about to end: do not rely on the event alone
+                self._watch.look_soon((self._cluster.machine(session.head.node),))
             return None
 
     def _handle(self, session: HeadSession, entry: _Entry) -> None:
