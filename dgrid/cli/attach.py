@@ -47,8 +47,17 @@ def _attach(sight: Sight, head: Listed, interactive: bool) -> int:
     tty = bool(inspect(machine, head.container_id)["Config"]["Tty"])
     joined = tty and streams.are_terminal()
     way = "ctrl-P ctrl-Q detaches, all other keys go there" if joined else "ctrl-C detaches"
-    say(f"dgrid: attached to {head.name} on {head.node}; {way}, and the run goes on")
-    end = attach_to(machine, head.container_id, streams, interactive or joined, tty, sight.stop)
+    text = f"dgrid: attached to {head.name} on {head.node}; {way}, and the run goes on"
+    line_end = "\r\n" if joined else "\n"
+    end = attach_to(
+        machine,
+        head.container_id,
+        streams,
+        interactive or joined,
+        tty,
+        sight.stop,
+        lambda: say(text, line_end),
+    )
     if end.bytes_left_out:
         say(f"dgrid: {end.bytes_left_out} bytes are not shown, as they were not read in time")
     if not end.is_over:

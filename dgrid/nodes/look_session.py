@@ -118,9 +118,13 @@ def run_command(
 
 
 def attach(
-    machine: Machine, container_id: str, streams: Streams, stdin: bool, tty: bool, stop: StopSignals
-) -> Attached:
-    """Join dgrid's streams to a running head until it ends; a signal detaches, and is raised as Stopped."""
+    machine: Machine, container_id: str, streams: Streams, stdin: bool, tty: bool, stop: StopSignals,
+    at_start: Callable[[], None],
+) -> Attached:  # fmt: skip
+    """Join dgrid's streams to a running head until it ends; a signal detaches, and is raised as Stopped.
+
+    ``at_start`` is called when they are joined.
+    """
     inbox: SimpleQueue[Any] = SimpleQueue()
     attached = look_calls.attach(machine, container_id, tty, stdin)
     ended: SimpleQueue[int] = SimpleQueue()
@@ -134,6 +138,7 @@ def attach(
 
     try:
         with _joined(attached, streams, stdin, tty, resize, inbox):
+            at_start()
             _until_output_ends(inbox, stop, lambda: _resize(resize, streams))
     finally:
         attached.close()

@@ -38,7 +38,7 @@ def raw_terminal(descriptor: int) -> Iterator[None]:
     """Within it the terminal passes every key on as it is, ctrl-C included; afterwards it is as before."""
     before = termios.tcgetattr(descriptor)
     try:
-        tty.setraw(descriptor)
+        tty.setraw(descriptor, termios.TCSADRAIN)  # not TCSAFLUSH, which drops what was typed ahead
         yield
     finally:
         with contextlib.suppress(termios.error):  # it has gone
