@@ -19,7 +19,7 @@ from dgrid.plan.allocation import Allocation, Node, check_submitter
 from dgrid.plan.folding import unfold
 
 _PROBLEM = 125
-_CALL_S = 30.0  # a node that says nothing is to be told soon
+_CALL_S = 15.0  # a node that says nothing is to be told soon
 
 
 @click.command()

@@ -28,17 +28,28 @@ _RESTART_S = 3.0  # a leash that died is there again after two seconds
 def examine(subject: Subject, settings: Settings, stop: StopSignals) -> tuple[Examined, ...]:
     """What each machine is like, in the order of the nodes; a node that fails hides no other. Raises Stopped."""
     opener = LinkOpener(LinkKind(settings.link), settings.connect_timeout_s)
-    outcomes = fan_out(
-        by_machine(subject.nodes), lambda nodes: _examine(nodes, subject, settings, opener), settings.parallel, stop
-    )
+    links: list[Link] = []
+
+    def one(nodes: tuple[Node, ...]) -> Examined:
+        return _examine(nodes, subject, settings, opener, links)
+
+    try:
+        outcomes = fan_out(by_machine(subject.nodes), one, settings.parallel, stop)
+    finally:
+        # All are closed by now, unless a signal came: then their threads go on unheeded.
+        fan_out(links, lambda link: link.close(), settings.parallel)
     return tuple(outcome.value for outcome in outcomes if outcome.value is not None)
 
 
-def _examine(nodes: tuple[Node, ...], subject: Subject, settings: Settings, opener: LinkOpener) -> Examined:
+def _examine(
+    nodes: tuple[Node, ...], subject: Subject, settings: Settings, opener: LinkOpener, links: list[Link]
+) -> Examined:
+    """``links`` gets the link as soon as it is open."""
     examined = Examined(nodes, "by ssh")
     try:
         examined = replace(examined, way=opener.way(nodes[0]))
         link = opener.open(nodes[0])
+        links.append(link)
     except LinkError as error:
         return replace(examined, unreached=error)
     try:

@@ -13,6 +13,7 @@ from dgrid.plan.facts import EngineKind
 _GIB = 1 << 30
 _STORE_NOTE, _STORE_PROBLEM = 5 * _GIB, _GIB // 4
 LEASH_TOOLS = ("docker", "podman", "curl", "python3", "perl")
+_COMMANDS = frozenset(kind.value for kind in EngineKind)  # each is of use with its own engine only
 _SUBUIDS = 65536  # what images of the usual distributions have owners for
 
 
@@ -155,7 +156,9 @@ def tool_findings(machines: tuple[Examined, ...], pbs: bool) -> Iterator[Finding
     for one in machines:
         if one.login is None:
             continue
-        usable = [tool for tool in LEASH_TOOLS if tool in one.login.tools]
+        own = {kind.value for kind in EngineKind if one.engine is None or one.engine.kind is kind}
+        fit = [tool for tool in LEASH_TOOLS if tool in own or tool not in _COMMANDS]
+        usable = [tool for tool in fit if tool in one.login.tools]
         if usable:
             what = f"to clean up with, should dgrid be killed: {', '.join(usable)}"
             yield Finding("tools", one.names, State.OK, what)
@@ -165,7 +168,7 @@ def tool_findings(machines: tuple[Examined, ...], pbs: bool) -> Iterator[Finding
                 one.names,
                 State.NOTE,
                 "has nothing to clean up with, should dgrid be killed",
-                f"ask the administrators for one of {', '.join(LEASH_TOOLS)} there",
+                f"ask the administrators for one of {', '.join(fit)} there",
             )
         if pbs:
             yield _attach_finding(one)
