@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from dgrid.config import Settings
@@ -14,7 +14,7 @@ from dgrid.nodes.attach_to_job import Job
 from dgrid.nodes.engine import Engine
 from dgrid.nodes.fanout import fan_out, values_of
 from dgrid.nodes.link import LinkKind
-from dgrid.nodes.machine import Machine, by_machine, open_machine
+from dgrid.nodes.machine import Machine, by_machine, open_guard, open_machine
 from dgrid.nodes.open_link import LinkOpener
 from dgrid.nodes.signals import StopSignals
 from dgrid.plan.allocation import Node
@@ -90,6 +90,8 @@ def open_cluster(plan: Plan, uid: int, settings: Settings, stop: StopSignals) ->
         sources = tuple(sorted({mount.source for request in requests for mount in request.mounts}))
         writable = tuple(sorted({path for request in requests for path in _written_through(request)}))
         machine = open_machine(nodes, uid, settings, opener, sources, writable)
+        if nodes[0].is_local and plan.allocation.batch_system is not None:
+            machine = replace(machine, guard=open_guard(nodes[0], settings))
         opened.append(machine)
         return machine
 

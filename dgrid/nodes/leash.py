@@ -11,12 +11,13 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dgrid.errors import LinkDropped, NodeError
 from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.leash_script import NAME, LeashSettings, leash_script
-from dgrid.nodes.link import Resident
+from dgrid.nodes.link import Link, Resident
 from dgrid.nodes.machine import Machine
 from dgrid.plan.facts import EngineKind
 from dgrid.plan.folding import fold
@@ -43,7 +44,16 @@ class Leash:
 
     def start(self) -> None:
         """Start it and wait for its first word. Raises NodeError."""
-        link, settings = self.machine.link, self._settings
+        guard = self.machine.guard
+        if guard is not None and not guard.is_lost():
+            try:
+                self._start_by(guard, replace(self._settings, cuts=True))
+                return
+            except NodeError:
+                guard.cut()  # it is the second way here: the first one will do
+        self._start_by(self.machine.link, self._settings)
+
+    def _start_by(self, link: Link, settings: LeashSettings) -> None:
         resident = link.stay(leash_script(settings), outlives_link=True, name=f"{NAME} {settings.session}")
         try:
             # Start-up files of the login shell may have something to say before.

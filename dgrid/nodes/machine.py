@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dgrid.config import Settings
 from dgrid.errors import NodeCheckError, NodeError
 from dgrid.nodes.choose_engine import choose_engine
 from dgrid.nodes.docker_api import DockerApi
-from dgrid.nodes.link import Link
+from dgrid.nodes.link import Link, LinkKind
 from dgrid.nodes.open_link import LinkOpener
 from dgrid.nodes.probe import Findings, probe
 from dgrid.plan.allocation import Node
 from dgrid.plan.job_cgroup import Hierarchy
+
+_GUARD_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,9 @@ class Machine:
     """One machine with its link and engine. With ``--local`` it stands for several ``nodes``.
 
     ``remark`` says why its engine is not the one to be expected, None if it is. ``cgroups`` are those of the user's
-    processes there, ``attachers`` the commands there that attach processes to a job.
+    processes there, ``attachers`` the commands there that attach processes to a job. ``guard`` is a link by ssh to this
+    very machine, None on others, outside of jobs, and where that cannot be: a batch system that kills all processes of
+    a job at once, as by their cgroup, kills a leash that is one of them together with dgrid.
     """
 
     nodes: tuple[Node, ...]
@@ -29,6 +33,7 @@ class Machine:
     remark: str | None = None
     cgroups: tuple[Hierarchy, ...] = ()
     attachers: tuple[tuple[str, str], ...] = ()
+    guard: Link | None = None
 
     @property
     def name(self) -> str:
@@ -39,6 +44,8 @@ class Machine:
         """Give up the engine and cut the link."""
         self.engine.close()
         self.link.close()
+        if self.guard is not None:
+            self.guard.close()
 
 
 def by_machine(nodes: tuple[Node, ...]) -> tuple[tuple[Node, ...], ...]:
@@ -69,6 +76,15 @@ def open_machine(
     except NodeError:
         link.close()
         raise
+
+
+def open_guard(node: Node, settings: Settings) -> Link | None:
+    """A link by ssh to this machine, None where it cannot be reached so, or not soon."""
+    timeout_s = min(_GUARD_TIMEOUT_S, settings.connect_timeout_s)
+    try:
+        return LinkOpener(LinkKind(settings.link), timeout_s).open(replace(node, is_local=False))
+    except NodeError:
+        return None
 
 
 def _check(node: str, findings: Findings, uid: int) -> None:
