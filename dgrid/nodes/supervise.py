@@ -20,6 +20,7 @@ from dgrid.nodes.start import ContainerIds, start
 from dgrid.nodes.terminal import Streams
 from dgrid.nodes.watch import Ended, EngineAway, EngineBack, MachineLost, Watch
 from dgrid.nodes.workers import Failed, NotRestarted, Workers, how_it_ended
+from dgrid.plan.grace import grace
 from dgrid.plan.plan import Instance, Plan
 
 _OUTPUT_DRAIN_S = 30.0
@@ -168,9 +169,8 @@ class Supervisor:
 
     def _stop_head(self, session: HeadSession) -> None:
         """Pass the signal on, and wait for the head's grace or a second signal. Raises Stopped."""
-        own_grace_s = session.head.container.stop_grace_s
-        grace_s = self._cluster.settings.grace_s if own_grace_s is None else own_grace_s
-        deadline = time.monotonic() + grace_s
+        own_s, site_s = session.head.container.stop_grace_s, self._cluster.settings.grace_s
+        deadline = time.monotonic() + grace(own_s, site_s, self._plan.allocation.leaves_s)
         with session.signalled(self._stop.received[0].name):
             while len(self._stop.received) == 1 and (left_s := deadline - time.monotonic()) > 0:
                 with contextlib.suppress(Empty):

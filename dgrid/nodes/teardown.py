@@ -13,6 +13,7 @@ from dgrid.nodes.machine import Machine
 from dgrid.nodes.signals import StopSignals
 from dgrid.nodes.start import ContainerIds
 from dgrid.plan.folding import fold
+from dgrid.plan.grace import grace
 from dgrid.plan.naming import LABEL_SESSION
 from dgrid.plan.plan import Plan
 
@@ -36,10 +37,8 @@ def tear_down(
     """
     labels = {LABEL_SESSION: plan.session}
     signals = {ids[one.name]: one.container.stop_signal or "SIGTERM" for one in plan.instances if one.name in ids}
-    grace_s = max(
-        cluster.settings.grace_s if one.container.stop_grace_s is None else one.container.stop_grace_s
-        for one in plan.instances
-    )
+    leaves_s = plan.allocation.leaves_s if stop.received else None
+    grace_s = max(grace(one.container.stop_grace_s, cluster.settings.grace_s, leaves_s) for one in plan.instances)
     patience = _Patience(stop, grace_s, say)
     machines = tuple(one for one in cluster.machines if one.name not in lost)
     parallel = max(cluster.settings.parallel, 1)
