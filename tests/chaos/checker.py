@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from agents import Agent
+from ending import ending, settled
 from lanes import Lane
 from trial import Kind, Trial, Victim
 from victims import Struck, strike
@@ -14,16 +15,13 @@ from victims import Struck, strike
 _LIMIT_S = {Kind.LOUD: 45.0, Kind.ASKED: 45.0, Kind.SILENT: 60.0, Kind.DISTURBED: 60.0}
 """What is not gone by then is a leak; above what is promised, so that late and never are told apart."""
 
-_RUN_LIMIT_S = 60.0
-_LISTS_S = 4.0
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What came of a trial; ``gone_s`` is None where something stays.
 
     ``harmed`` is what of the bystanders is not there any more; ``ended`` are those of the runs among them that the
-    harness itself has ended, by killing their engine.
+    harness itself has ended, by killing their engine. ``records`` are what the engine forgot, see node/observer.py.
     ``missed``: the run, or the victim, was not there any more. ``late_trials``: whose traces appeared that should
     have been gone long before. ``code`` is the launcher's exit code, None if it had to be killed; negative: a signal's.
     """
@@ -34,6 +32,7 @@ class Verdict:
     left: Sequence[str]
     harmed: Sequence[str]
     ended: Sequence[str]
+    records: Sequence[str]
     late_trials: Sequence[str]
     code: int | None
     code_fits: bool
@@ -54,62 +53,46 @@ class Verdict:
 
 def conduct(trial: Trial, lane: Lane, base_s: float) -> Verdict:
     """Run a trial on a lane; ``base_s`` is how long a run takes whose head ends at once."""
-    before = lane.both("extra")
-    pid = lane.start_trial(trial)["pid"]
+    before = [line for lines in lane.both("extra") for line in lines]
+    lane.start_trial(trial)
     limit_s = _LIMIT_S[trial.blow.kind]
     silence: list[dict[str, Any]] = []
     after_s = trial.after_s if trial.line else trial.at_fraction * (base_s + min(trial.head_s, 1.0))
     there = lane.head.ask("await_moment", run=trial.name, line=trial.line, after_s=after_s)
 
-    def until_clear() -> None:
-        # A launcher that stands still cannot go away; all the rest must.
-        ignore = [pid] if trial.blow.victim is Victim.LAUNCHER else []
-        silence.extend(lane.both("settle", timeout_s=limit_s, ignore=ignore))
+    def until_clear(agents: tuple[Agent, ...]) -> None:
+        silence.extend(settled(agents, limit_s))
 
     struck = strike(trial, lane, until_clear) if there else Struck(None)
-    end = lane.head.ask("ended", run=trial.name, timeout_s=_RUN_LIMIT_S)
-    if not end["over"]:
-        lane.head.ask("signal_run", run=trial.name, name="KILL")
-    looks = lane.both("settle", timeout_s=limit_s, ignore=[])
-    clear_at, found = _compared(lane, max(look["clear_at"] for look in looks))
-    left, missing, steady = (found[key] for key in ("left", "missing", "steady"))
-    left += [trace for look in silence for trace in look["left"]] + ([] if end["over"] else ["process the launcher"])
+    end = ending(lane, trial.name, limit_s)
+    left = sorted({*end.left, *(trace for look in silence for trace in look["left"])})
     missed = struck.at is None
-    if silence and not left:
-        clear_at = max(look["clear_at"] for look in silence)
-    since = _since(trial, struck, end["at"] or clear_at)
-    lane.head.ask("forget", run=trial.name)
-    harmed, ended = (steady, missing) if trial.blow.name.startswith("engine:KILL") else (missing, [])
-    late = {name for look in looks for name in look["trials"] if name != trial.name}
+    harmed, ended = (end.steady, end.missing) if _ends_bystanders(trial) else (end.missing, [])
+    gone_s = max(0.0, end.clear_at - _since(trial, struck, end.ended_at))
+    if struck.at is not None and silence:
+        gone_s = max(gone_s, *(look["clear_at"] - struck.at for look in silence))
     return Verdict(
-        trial, missed, None if left else max(0.0, clear_at - since), sorted(set(left)), harmed, ended,
-        sorted({*late, *(line for lines in before for line in lines)}),
-        end["code"], end["over"] and code_fits(trial, missed, end["code"]), end["stderr"],
+        trial, missed, None if left else gone_s, left, harmed, ended, end.records,
+        sorted({*before, *(end.trials - {trial.name})}),
+        end.code, code_fits(trial, missed, end.code), end.stderr,
     )  # fmt: skip
 
 
-def _compared(lane: Lane, clear_at: float) -> tuple[float, dict[str, list[str]]]:
-    """The full comparison; what only the engine's lists still have gets some seconds, which count."""
-    deadline = time.monotonic() + _LISTS_S
-    while True:
-        found = dict(zip(lane.agents, lane.both("differences"), strict=True))
-        all_found = {
-            key: [f"{agent.node}: {line}" for agent, one in found.items() for line in one[key]]
-            for key in ("left", "missing", "steady")
-        }
-        if not any(all_found.values()) or time.monotonic() > deadline:
-            return clear_at, all_found
-        time.sleep(0.3)
-        clear_at = time.monotonic()
+def _ends_bystanders(trial: Trial) -> bool:
+    """Whether the harness itself ends runs of bystanders: it kills their engine, or silences a node for long."""
+    return trial.blow.name.startswith(("engine:KILL", "node:LOST"))
 
 
 def _since(trial: Trial, struck: Struck, ended_at: float) -> float:
-    """From when the time to the last trace counts: from the blow, unless the run may go on after it."""
+    """From when the time to the last trace counts: the blow, its end, or the run's end where that goes on."""
+    blow = trial.blow
     if struck.at is None:
         return ended_at
-    if trial.blow.victim is Victim.LAUNCHER or trial.blow.kind is Kind.SILENT:
+    if blow.for_s is None and blow.victim is Victim.LAUNCHER:
         return struck.at
-    return max(struck.at, struck.undone_at or 0.0, ended_at)
+    if blow.kind is Kind.SILENT or blow.then is not None:
+        return struck.undone_at or struck.at
+    return max(struck.undone_at or struck.at, ended_at)
 
 
 def code_fits(trial: Trial, missed: bool, code: int | None) -> bool:
@@ -118,12 +101,13 @@ def code_fits(trial: Trial, missed: bool, code: int | None) -> bool:
     blow = trial.blow
     if missed:
         return code == trial.exit_code
-    if blow.victim is Victim.LAUNCHER and blow.kind is not Kind.SILENT:
+    if blow.for_s is None and blow.victim is Victim.LAUNCHER:
         # A signal before dgrid listens ends it as it ends every program.
         early = {"TERM": -15, "INT": -2, "HUP": -1}.get(blow.signal)
         return code in (numbers[blow.signal], early, trial.exit_code)
     if blow.then is not None:
         return code in (numbers[blow.then], trial.exit_code, 125)
-    if blow.kind is Kind.DISTURBED and blow.signal == "STOP":
+    if blow.signal == "STOP":
         return code == trial.exit_code  # it was short: no effect
-    return code in (trial.exit_code, 125)
+    # A leash that is sent TERM ends its whole run, dgrid beside it outright.
+    return code in (trial.exit_code, 125, *([-9] if blow.name == "leash:TERM" else []))

@@ -82,6 +82,8 @@ def summary(verdicts: Sequence[Mapping[str, Any]]) -> str:
         f"{len(verdicts)} trials, {len(hit)} of them hit a run in progress",
         f"{len(leaks)} leaks, {len(harmed)} bystanders harmed, {len(late)} later than promised, "
         f"{len(codes)} unexpected exit codes",
+        f"{sum(len(one['records']) for one in verdicts)} entries in containerd's list that dockerd forgot "
+        "(empty; only root sees them)",
         f"leak rate: at most {upper_bound(len(leaks), len(hit)):.2%} (95 % confidence)",
         "",
         "| what happened | trials | median s | 99th % s | max s | promised s |",

@@ -76,7 +76,7 @@ def run_all(
 def mend(lane: Lane, say: Say) -> None:
     """Make a lane as it was before a trial that left or harmed something."""
     lane.both("clean")
-    if any(any(one.values()) for one in lane.both("differences")):
+    if any(one["left"] or one["missing"] for one in lane.both("differences")):
         put_bystanders(lane, say)
 
 

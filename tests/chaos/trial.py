@@ -31,13 +31,13 @@ class Kind(Enum):
     """By what the end is to be noticed, and so how soon; times of different kinds are not mixed."""
 
     LOUD = "loud"
-    """The launcher dies at once, or a leash: somebody reads the end of its input."""
+    """The launcher dies at once, or a leash."""
     ASKED = "asked"
     """The launcher is asked to end, and tears down by itself."""
     SILENT = "silent"
     """Nobody is told anything: a lease must run out."""
     DISTURBED = "disturbed"
-    """An engine, a node or a connection is away for a while; times count from when it is back."""
+    """Something stands still or is away for less than a lease; times count from when it is back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Blow:
     """``Blow(Victim.ENGINE, "STOP", for_s=2, then="KILL")``: dockerd stands still for 2 s, in which the launcher dies.
 
     ``for_s`` is None where nothing is undone; ``then`` is a signal for the launcher ``then_s`` after the first.
+    ``whole`` is for a leash: all of its three processes are hit, else one of them.
     """
 
     victim: Victim
@@ -53,6 +54,7 @@ class Blow:
     for_s: float | None = None
     then: str | None = None
     then_s: float = 0.0
+    whole: bool = True
 
     @property
     def name(self) -> str:
@@ -87,11 +89,11 @@ class Trial:
 
 
 _SHARES: tuple[tuple[float, str], ...] = (
-    (46, "launcher:KILL"),
+    (45, "launcher:KILL"),
     (8, "launcher:TERM"),
     (6, "launcher:INT"),
     (6, "launcher:HUP"),
-    (9, "leash:KILL"),
+    (8, "leash:KILL"),
     (3, "leash:TERM"),
     (2, "leash:HUP"),
     (2, "leash:INT"),
@@ -99,10 +101,12 @@ _SHARES: tuple[tuple[float, str], ...] = (
     (4, "engine:STOP"),
     (3, "engine:KILL"),
     (3, "node:STOP"),
-    (3, "launcher:STOP"),
-    (3, "network:STOP"),
+    (2, "node:LOST"),
+    (4, "launcher:STOP"),
+    (3, "network:LOST"),
 )
-"""How often each is drawn, in percent. A leash ignores HUP and INT; STOP of a node or a network is its silence."""
+"""How often each is drawn. A leash ignores HUP and INT. STOP is undone after a time, for a node one that is shorter
+than the lease; LOST is silence for longer than that."""
 
 
 def names() -> tuple[str, ...]:
@@ -119,13 +123,13 @@ def draw(seed: int, number: int, kinds: tuple[str, ...] = ()) -> Trial:
     (name,) = dice.choices([name for _, name in shares], [share for share, _ in shares])
     nodes = dice.choices((1, 2), (1, 4))[0]
     if name.startswith(("network", "node")):
-        nodes = 2
+        nodes = 2  # silence is between nodes
     blow = _blow(name, dice)
     hooked = dice.random() < 0.5
     # Before there is a leash, or anything on the nodes, only the launcher can be hit.
     earliest, first = (0.02, 0) if name.startswith("launcher") else (0.4, 1)
     # The later phases need the head to live on: what is silent for seconds must have a run to be silent in.
-    lasting = blow.for_s or 0.0
+    lasting_s = (blow.for_s or 0.0) + (30.0 if blow.kind is Kind.SILENT else 0.0)
     return Trial(
         seed=seed,
         number=number,
@@ -135,29 +139,32 @@ def draw(seed: int, number: int, kinds: tuple[str, ...] = ()) -> Trial:
         after_s=dice.uniform(0.05 if first else 0.0, 0.3),
         nodes=nodes,
         workers=dice.randint(1, 3),
-        head_s=round(dice.uniform(0.3, 0.8) + lasting, 2),
+        head_s=round(dice.uniform(0.3, 0.8) + lasting_s, 2),
         exit_code=dice.choice((0, 0, 1, 3, 42)),
-        on_other=nodes == 2 and (name.startswith(("network", "node")) or dice.random() < 0.5),
+        on_other=nodes == 2 and (name in ("network:LOST", "node:STOP") or dice.random() < 0.5),
         link=dice.choices(("paramiko", "openssh"), (5, 1))[0],
     )
 
 
 def _blow(name: str, dice: random.Random) -> Blow:
     victim, signal = name.split(":")
-    after = dice.uniform(0.0, 1.0)
     match victim, signal:
         case "launcher", "KILL":
             return Blow(Victim.LAUNCHER, signal, Kind.LOUD)
         case "launcher", "STOP":
-            return Blow(Victim.LAUNCHER, signal, Kind.SILENT, for_s=60)
+            return _for_a_while(Victim.LAUNCHER, signal, dice.choice((dice.uniform(0.5, 4), dice.uniform(4, 22))), dice)
         case "launcher", _:
             return Blow(Victim.LAUNCHER, signal, Kind.ASKED)
         case "leash", "STOP":
             return Blow(Victim.LEASH, signal, Kind.DISTURBED, for_s=dice.uniform(1, 4))
         case "leash", _:
-            return Blow(Victim.LEASH, signal, Kind.LOUD)
-        case "network", _:
-            return Blow(Victim.NETWORK, signal, Kind.SILENT, for_s=60)
-    away = dice.uniform(0.5, 3.0) if victim == "engine" else dice.uniform(2.0, 6.0)
-    then = "KILL" if dice.random() < 0.6 else None
-    return Blow(Victim(victim), signal, Kind.DISTURBED, for_s=away, then=then, then_s=after * min(away, 1.5))
+            return Blow(Victim.LEASH, signal, Kind.LOUD, whole=signal != "KILL" or dice.random() < 0.5)
+        case _, "LOST":
+            return Blow(Victim(victim), signal, Kind.SILENT, for_s=dice.uniform(18, 26))
+    away_s = dice.uniform(0.5, 3.0) if victim == "engine" else dice.uniform(2.0, 6.0)
+    return _for_a_while(Victim(victim), signal, away_s, dice)
+
+
+def _for_a_while(victim: Victim, signal: str, away_s: float, dice: random.Random) -> Blow:
+    then = "KILL" if dice.random() < 0.5 else None
+    return Blow(victim, signal, Kind.DISTURBED, for_s=away_s, then=then, then_s=dice.random() * min(away_s, 3.0))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from agents import Agent
 from lanes import Lane
-from trial import Blow, Trial, Victim
+from trial import Blow, Kind, Trial, Victim
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,27 +20,25 @@ class Struck:
     undone_at: float | None = None
 
 
-def strike(trial: Trial, lane: Lane, until_clear: Callable[[], object]) -> Struck:
-    """Hit the victim now; a silence without another end lasts until ``until_clear`` returns."""
+def strike(trial: Trial, lane: Lane, until_clear: Callable[[tuple[Agent, ...]], object]) -> Struck:
+    """Hit the victim now; a silence lasts until ``until_clear`` returns for those nodes that can be looked at."""
     blow, target = trial.blow, lane.other if trial.on_other else lane.head
     if blow.for_s is None:
         return Struck(_signal(trial, lane, target, blow.signal))
     with _away(trial, lane, target) as at:
         if at is None:
             return Struck(None)
-        if blow.victim in (Victim.LAUNCHER, Victim.NETWORK):
-            until_clear()
-        else:
-            _wait_and_kill(blow, trial, lane, at)
+        if blow.kind is Kind.SILENT:
+            until_clear(tuple(one for one in lane.agents if blow.victim is Victim.NETWORK or one is not target))
+        killed = blow.then is not None and _kill_launcher(blow, trial, lane)
+        if not (killed and blow.victim is Victim.LAUNCHER):
+            time.sleep(max(0.0, at + blow.for_s - time.monotonic()))
     return Struck(at, time.monotonic())
 
 
-def _wait_and_kill(blow: Blow, trial: Trial, lane: Lane, at: float) -> None:
-    assert blow.for_s is not None
-    if blow.then is not None:
-        time.sleep(blow.then_s)
-        lane.head.ask("signal_run", run=trial.name, name=blow.then)
-    time.sleep(max(0.0, at + blow.for_s - time.monotonic()))
+def _kill_launcher(blow: Blow, trial: Trial, lane: Lane) -> bool:
+    time.sleep(blow.then_s)
+    return lane.head.ask("signal_run", run=trial.name, name=blow.then) is not None
 
 
 def _signal(trial: Trial, lane: Lane, target: Agent, name: str) -> float | None:
@@ -48,7 +46,7 @@ def _signal(trial: Trial, lane: Lane, target: Agent, name: str) -> float | None:
     if trial.blow.victim is Victim.LAUNCHER:
         at = lane.head.ask("signal_run", run=trial.name, name=name)
     else:
-        at = target.ask("signal_leash", name=name)
+        at = target.ask("signal_leash", name=name, whole=trial.blow.whole, pick=trial.number)
     return at
 
 
@@ -60,21 +58,35 @@ def _away(trial: Trial, lane: Lane, target: Agent) -> Iterator[float | None]:
             yield _signal(trial, lane, target, "STOP")
             _signal(trial, lane, target, "CONT")
         case Victim.ENGINE:
-            yield target.ask("signal_engine", name=trial.blow.signal)
-            if trial.blow.signal == "KILL":
-                target.ask("revive_engine")
-            else:
-                target.ask("signal_engine", name="CONT")
+            with engine_away(target, trial.blow.signal) as at:
+                yield at
         case Victim.NODE:
             at = time.monotonic()
             target.pause()
-            yield at
-            target.unpause()
+            try:
+                yield at
+            finally:
+                target.unpause()
         case Victim.NETWORK:
             rules = _rules(trial, lane)
             lane.other.ask("shell", script="".join(f"iptables -I {rule}\n" for rule in rules))
-            yield time.monotonic()
-            lane.other.ask("shell", script="".join(f"iptables -D {rule}\n" for rule in rules))
+            try:
+                yield time.monotonic()
+            finally:
+                lane.other.ask("shell", script="".join(f"iptables -D {rule}\n" for rule in rules))
+
+
+@contextmanager
+def engine_away(target: Agent, name: str = "STOP") -> Iterator[float]:
+    """Within it a node's engine stands still, or is dead with the signal KILL."""
+    at = target.ask("signal_engine", name=name)
+    try:
+        yield at
+    finally:
+        if name == "KILL":
+            target.ask("revive_engine")
+        else:
+            target.ask("signal_engine", name="CONT")
 
 
 def _rules(trial: Trial, lane: Lane) -> list[str]:

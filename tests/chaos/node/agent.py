@@ -6,6 +6,7 @@ and its nodes share one monotonic clock, so the times of several nodes can be co
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
@@ -19,7 +20,7 @@ from typing import Any
 
 from observer import Observer
 
-_LEASH_MARKS = ("dgrid-leash", 'eval "$(dd bs=1')
+_LEASH = "dgrid-leash"
 
 
 class Run:
@@ -126,13 +127,32 @@ class Agent:
         one.process.send_signal(signal.Signals[f"SIG{name}"])
         return at
 
-    def signal_leash(self, name: str) -> Any:
-        """Signal the trial's leash on this node; None if there is none."""
-        found = [one for one in self._observer.extra_processes() if any(mark in one.command for mark in _LEASH_MARKS)]
+    def signal_leash(self, name: str, whole: bool, pick: int) -> Any:
+        """Signal the trial's leash on this node, all its processes or one of them; None if there is none."""
+        found = [one for one in self._observer.extra_processes() if _LEASH in one.command]
+        found.sort(key=lambda one: one.pid)
         at = time.monotonic()
-        for one in found:
-            os.kill(one.pid, signal.Signals[f"SIG{name}"])
+        for one in found if whole or not found else [found[pick % len(found)]]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one.pid, signal.Signals[f"SIG{name}"])
         return at if found else None
+
+    def signal_matching(self, text: str, name: str) -> int:
+        """Signal the trial's processes with ``text`` in their command lines; how many those are."""
+        found = [one for one in self._observer.extra_processes() if text in one.command]
+        for one in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one.pid, signal.Signals[f"SIG{name}"])
+        return len(found)
+
+    def await_leash(self, there: bool, timeout_s: float) -> bool:
+        """Wait until the trial's leash is on this node, or is not; whether that came in time."""
+        deadline = time.monotonic() + timeout_s
+        while any(_LEASH in one.command for one in self._observer.extra_processes()) is not there:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.002)
+        return True
 
     def signal_engine(self, name: str) -> float:
         """Signal dockerd; KILL takes containerd with it, by the parent-death signal that dockerd gives it."""

@@ -44,6 +44,7 @@ class Observer:
         self._lists: set[str] = set()
         self._processes: dict[str, str] = {}
         self._steady: set[str] = set()
+        self._records: set[str] = set()
         self._reader = Processes()
 
     def remember(self) -> int:
@@ -108,14 +109,20 @@ class Observer:
     def differences(self) -> dict[str, list[str]]:
         """The full comparison, the engine's lists included. Its answer may take as long as the engine does.
 
-        ``steady`` are those of the missing that were there at ``remember_steady``.
+        ``steady`` are those of the missing that were there at ``remember_steady``; ``records`` are entries that
+        containerd has of containers without anything else of them: dockerd forgets one when it stops in the middle of
+        a start (its own fault: only root can see or remove it, and it holds nothing). Each is told once.
         """
         lists = engine_lists()
         missing = self.missing() | (self._lists - lists)
+        extra = self.extra() | (lists - self._lists)
+        records = {line for line in extra if _is_record(line, extra)}
+        new, self._records = records - self._records, self._records | records
         return {
-            "left": sorted(self.extra() | (lists - self._lists)),
+            "left": sorted(extra - records),
             "missing": sorted(missing),
             "steady": sorted(missing & self._steady),
+            "records": sorted(new),
         }
 
     def clean(self) -> None:
@@ -145,6 +152,12 @@ class Observer:
             return True
         parents = (one for one in _line(process, now) if one.pid != process.pid)
         return any(one.uid != 0 and one.key in self._processes for one in parents)
+
+
+def _is_record(line: str, extra: set[str]) -> bool:
+    kind, _, name = line.rpartition(" ")
+    others = ("container", "task", "listed container", "containerd task")
+    return kind == "containerd container" and not any(f"{other} {name}" in extra for other in others)
 
 
 def _line(process: Process, now: dict[int, Process]) -> list[Process]:

@@ -1,4 +1,4 @@
-"""What a run can leave on a node, read from the kernel and the file system, without dgrid and without asking the engine.
+"""What a run can leave on a node, read from the kernel and the file system; dgrid and the engine have no part in it.
 
 Runs on the node. Every trace is a line of text, so that two looks can be compared as sets.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 CANARY = "CHAOS_TRIAL"
 """An environment variable that a trial's launcher and containers have, and nothing else; its value names the trial."""
 
+_TRIAL_MARK = " of trial "
 _STORE = Path("/var/lib/docker")
 _TASKS = Path("/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby")
 _DIRECTORIES = {
@@ -45,7 +46,9 @@ class Process:
 
     @property
     def line(self) -> str:
-        return f"process {self.key} uid {self.uid} {self.command}" + (f" [{self.trial}]" if self.trial else "")
+        return f"process {self.key} uid {self.uid} {self.command}" + (
+            f"{_TRIAL_MARK}{self.trial}" if self.trial else ""
+        )
 
 
 class Processes:
@@ -135,7 +138,7 @@ def trial_of(trace: str) -> str:
     """The trial a container's trace belongs to, by its environment; "" if it cannot be told (any more)."""
     kind, _, name = trace.partition(" ")
     if kind != "container":
-        return trace.rpartition("[")[2].rstrip("]") if kind == "process" and trace.endswith("]") else ""
+        return trace.partition(_TRIAL_MARK)[2]
     try:
         text = (_STORE / "containers" / name / "config.v2.json").read_text()
     except OSError:
