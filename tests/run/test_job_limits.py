@@ -129,9 +129,9 @@ def test_a_run_ends_ahead_of_its_job(docker_jobs: Jobs) -> None:
     """By the batch system's own word for the time that is left; in order, and with TERM's exit code."""
     lab = docker_jobs.lab
     definition = docker_jobs.write(head(*shell("trap 'echo asked; exit 3' TERM; echo up; sleep 60 & wait")))
-    script = "#!/bin/bash\n#PBS -l nodes=1\n#PBS -l walltime=00:01:00\ndgrid --dockdef={} --stop-before 56s\n"
+    script = "#!/bin/bash\n#PBS -l nodes=1\n#PBS -l walltime=00:01:00\ndgrid --dockdef={} --stop-before 52s\n"
     job = lab.qsub(script.format(definition.split("--dockdef=")[1]))
     assert lab.wait_job(job).exit_code == 143
     assert lab.text(f"cat {lab.submitted_from(job)}/*.o{job}") == "up\nasked"
-    assert "dgrid: the job's time is over in 56 s; ending" in lab.text(f"cat {lab.submitted_from(job)}/*.e{job}")
+    assert "dgrid: the job's time is over in 52 s; ending" in lab.text(f"cat {lab.submitted_from(job)}/*.e{job}")
     assert docker_jobs.left() == []
