@@ -188,6 +188,12 @@ trap 'late=$((late + 1))' ALRM
 trap 'hold=yes' USR2
 trap 'go=yes' CONT
 trap 'ended=TERM' TERM
+look_at() {
+  state=''
+  read -r line </proc/$1/stat || return
+  line=${line##*) }
+  state=${line%% *}
+}
 read_words() {
   trap '' USR1 USR2 ALRM TERM
   while read -r word; do
@@ -199,7 +205,8 @@ read_words() {
     esac
   done
   # Without the main process it is up to this one.
-  kill -0 $main || end_all 'end of input'
+  look_at $main
+  case $state in ''|Z) end_all 'end of input' ;; esac
   exit 1
 }
 tick() {
@@ -207,14 +214,9 @@ tick() {
   trap - ALRM
   while sleep 1; do kill -ALRM $main || exit; done
 }
-is_stopped() {
-  read -r line </proc/$launcher/stat || return 1
-  line=${line##*) }
-  case ${line%% *} in T) return 0 ;; esac
-  return 1
-}
 watch_launcher() {
-  if ! is_stopped; then seen=0; return; fi
+  look_at $launcher
+  if [ "$state" != T ]; then seen=0; return; fi
   late=0 seen=$((seen + 1))
   [ $seen -eq 2 ] || return 0
   hold=yes

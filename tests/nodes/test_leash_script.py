@@ -1,0 +1,183 @@
+"""The leash's script by itself, in several shells, with a fake docker command that keeps its containers in a file."""
+
+import contextlib
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from dgrid.nodes.leash_script import NAME, LeashSettings, leash_script
+from dgrid.nodes.link import resident_command
+
+SHELLS = [shell for shell in ("dash", "bash") if shutil.which(shell)]
+SESSION = "feedc0ffee00"
+# Containers are lines of a file; every call is written down; the file "hangs" makes it hang, "fails" makes it fail.
+FAKE_DOCKER = """#!/bin/sh
+cd {directory}
+echo "$*" >> calls
+[ ! -e hangs ] || exec sleep 100
+[ ! -e fails ] || exit 1
+case "$1" in
+ps) cat containers ;;
+rm) shift; for id; do sed -i "/^$id$/d" containers; done ;;
+esac
+"""
+
+
+@dataclass
+class Leashed:
+    """A running leash, and the directory of the fake engine."""
+
+    process: subprocess.Popen
+    directory: Path
+
+    def say(self, word):
+        self.process.stdin.write(f"{word}\n".encode())
+        self.process.stdin.flush()
+
+    def read(self):
+        return self.process.stdout.readline().decode().strip()
+
+    def calls(self, word):
+        file = self.directory / "calls"
+        return [call for call in file.read_text().splitlines() if call.split()[0] == word] if file.exists() else []
+
+    def containers(self):
+        return (self.directory / "containers").read_text().split()
+
+    def wait_gone(self, within_s=8):
+        deadline = time.monotonic() + within_s
+        while self.containers():
+            assert time.monotonic() < deadline, "the containers are still there"
+            time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def leash_in(shell, directory):
+    """A leash of two seconds' lease with two containers, run by that shell."""
+    tools = directory / "bin"
+    tools.mkdir(parents=True)
+    (tools / "docker").write_text(FAKE_DOCKER.format(directory=directory))
+    (tools / "docker").chmod(0o755)
+    (tools / "sh").symlink_to(shutil.which(shell))
+    (directory / "containers").write_text("c1\nc2\n")
+    script = leash_script(LeashSettings(SESSION, "docker", "/nowhere/docker.sock", lease_s=2, cuts=False))
+    process = subprocess.Popen(
+        [shell, "-c", resident_command(script, f"{NAME} {SESSION}")],
+        env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    process.stdin.write(script.encode())
+    process.stdin.flush()
+    started = Leashed(process, directory)
+    try:
+        assert started.read() == "leash on"
+        yield started
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+def in_all_shells(test):
+    """The test, in each shell there is at the same time: it mostly waits."""
+
+    @functools.wraps(test)
+    def run(tmp_path):
+        def run_in(shell):
+            with leash_in(shell, tmp_path / shell) as leash:
+                test(leash)
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(run_in, SHELLS))
+
+    del run.__wrapped__  # else pytest looks for a fixture called leash
+    return run
+
+
+@in_all_shells
+def test_a_run_that_ends_in_order_is_left_alone(leash):
+    """The word "done" ends the leash; it asks the engine nothing."""
+    leash.say("done")
+    assert leash.process.wait(5) == 0
+    assert leash.containers() == ["c1", "c2"]
+    assert leash.calls("ps") == []
+
+
+@in_all_shells
+def test_end_of_input(leash):
+    """It removes all with the session's label, and looks twice again."""
+    leash.process.stdin.close()
+    leash.process.wait(10)
+    assert leash.containers() == []
+    assert leash.calls("rm") == ["rm --force --volumes c1 c2"]
+    assert leash.calls("ps") == [f"ps --all=true --quiet --no-trunc --filter label=io.dgrid.session={SESSION}"] * 3
+
+
+@in_all_shells
+def test_beats_keep_it_quiet_and_silence_does_not(leash):
+    """As long as there are beats it answers and waits; when the lease is over it removes everything."""
+    for _ in range(4):
+        time.sleep(1)
+        leash.say("beat")
+        assert leash.read() == "ok"
+    assert leash.containers() == ["c1", "c2"]
+    leash.wait_gone()
+
+
+@in_all_shells
+def test_suspended_itself_it_loses_no_time(leash):
+    """A leash that was stopped for longer than its lease goes on as if nothing had been."""
+    os.killpg(leash.process.pid, signal.SIGSTOP)
+    time.sleep(3.5)
+    os.killpg(leash.process.pid, signal.SIGCONT)
+    leash.say("beat")
+    assert leash.read() == "ok"
+    assert leash.containers() == ["c1", "c2"]
+
+
+@in_all_shells
+def test_sent_term(leash):
+    """TERM to its main process ends the run's part on this node."""
+    leash.process.terminate()
+    leash.wait_gone()
+
+
+@in_all_shells
+def test_paused_it_holds(leash):
+    """Paused, it needs no beats; resumed, it does again."""
+    leash.say("pause")
+    assert leash.read() == "paused"
+    time.sleep(3.5)
+    assert leash.containers() == ["c1", "c2"]
+    leash.say("resume")
+    leash.wait_gone()
+    assert leash.calls("pause") == ["pause c1 c2"]
+    assert leash.calls("unpause") == ["unpause c1 c2"]
+
+
+@in_all_shells
+def test_without_its_main_process_the_reader_acts(leash):
+    """When the main process was killed and the input ends, the containers are removed all the same."""
+    leash.process.kill()
+    leash.process.stdin.close()
+    leash.wait_gone()
+
+
+@in_all_shells
+def test_an_engine_that_fails_is_asked_again(leash):
+    """No answer is not taken for "nothing there"."""
+    (leash.directory / "fails").touch()
+    leash.process.stdin.close()
+    time.sleep(1.5)
+    (leash.directory / "fails").unlink()
+    leash.wait_gone()
