@@ -53,7 +53,7 @@ ENDINGS: tuple[Ending, ...] = (
     # Measured: KILL alone, for oardel and at the end of the walltime. Before the end: --checkpoint with --signal.
     Ending("OAR", ("OAR_JOB_ID", "OAR_JOBID"), "OAR_JOB_ID", None, EndKnown.OAR),
     # KILL alone; with qsub -notify USR2 to all processes, and KILL after the queue's "notify" (60 s).
-    Ending("Grid Engine", ("SGE_CELL", "SGE_JOB_SPOOL_DIR"), "JOB_ID", None, EndKnown.NOT),
+    Ending("Grid Engine", ("SGE_JOB_SPOOL_DIR",), "JOB_ID", None, EndKnown.NOT),
     # TERM to the main process, KILL after job_max_vacate_time (10 minutes).
     Ending("HTCondor", ("_CONDOR_JOB_AD",), "", 600.0, EndKnown.NOT),
     Ending("LSF", ("LSB_JOBID",), "LSB_JOBID", None, EndKnown.NOT),

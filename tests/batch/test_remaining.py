@@ -107,7 +107,7 @@ def test_oar_says_how_long_it_may_run():
     [
         ({"HOME": "/root"}, "no job"),
         ({"_CONDOR_JOB_AD": "/x"}, "HTCondor"),
-        ({"SGE_CELL": "default", "JOB_ID": "3"}, "Grid Engine"),
+        ({"SGE_JOB_SPOOL_DIR": "/var/spool/x", "JOB_ID": "3"}, "Grid Engine"),
     ],
 )
 def test_what_cannot_be_known_is_said(environment, why):

@@ -8,14 +8,38 @@ from dgrid.config import Settings
 from dgrid.errors import EngineError, EngineTimeout, JobCgroupRefused, LinkError, ManyNodesError, StartError
 from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.machine import Machine
-from dgrid.nodes.start import refuses_job_cgroup, start
+from dgrid.nodes.signals import StopSignals
+from dgrid.nodes.start import create_all, refuses_job_cgroup, start
 from dgrid.plan.allocation import Allocation, Node, Submitter
 from dgrid.plan.definition import Container, Definition
+from dgrid.plan.docker_json import create_body
 from dgrid.plan.facts import NodeFacts
 from dgrid.plan.job_limits import NOTHING, JobLimits
 from dgrid.plan.plan import make_plan
 
 NODE = Node("node1", 2, True)
+
+
+class EngineWithoutParents:
+    """Refuses containers with a cgroup parent, as dockerd with the systemd driver does; keeps what it created."""
+
+    node = "node1"
+    refusal = 'cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"'
+
+    def __init__(self):
+        self.created = []
+
+    def create(self, request):
+        if request.job_limits.parent is not None:
+            raise EngineError("node1", f"cannot create {request.name}: {self.refusal}", 400)
+        self.created.append(request)
+        return f"id{len(self.created)}"
+
+    def read_file(self, container_id, path):
+        return None
+
+    def place(self, container_id, files, user):
+        pass
 
 
 class RefusingEngine:
@@ -28,13 +52,17 @@ class RefusingEngine:
         raise self.error
 
 
-def start_on(engine, name, job_limits=NOTHING):
-    """Start the instance of that name of a small plan."""
+def small_plan(job_limits=NOTHING):
+    """A head and a worker."""
     alice = Submitter("alice", 2001, 2001, (), "/home/alice")
     definition = Definition((Container("head", "busybox", interactive=True), Container("worker", "busybox")))
     facts = {NODE.name: NodeFacts(job_limits=job_limits)}
-    plan = make_plan(definition, Allocation((NODE,), "node file", "PBS", "1", ()), alice, "s1", facts, False)
-    (instance,) = (one for one in plan.instances if one.name == name)
+    return make_plan(definition, Allocation((NODE,), "node file", "PBS", "1", ()), alice, "s1", facts, False)
+
+
+def start_on(engine, name, job_limits=NOTHING):
+    """Start the instance of that name of a small plan."""
+    (instance,) = (one for one in small_plan(job_limits).instances if one.name == name)
     machine = Machine((NODE,), SimpleNamespace(node="node1"), engine)
     start(instance, "0123456789ab", Cluster((machine,), Settings()))
 
@@ -126,3 +154,17 @@ def test_a_refused_job_cgroup_is_told_apart_while_the_head_has_not_run():
         with pytest.raises(StartError) as other:
             start_on(engine, name, limits)
         assert not refuses_job_cgroup(other.value)
+
+
+def test_an_engine_that_creates_nothing_in_the_jobs_cgroup_gets_the_limits():
+    """Each container is created with them, and the node's remark is told once."""
+    engine = EngineWithoutParents()
+    cluster = Cluster((Machine((NODE,), SimpleNamespace(node="node1"), engine),), Settings())
+    create_all(small_plan(JobLimits("/slurm/uid_1/job_1", "0-1", 1 << 30)), cluster, StopSignals())
+    bodies = [create_body(request)["HostConfig"] for request in engine.created]
+    sent = [(body["CpusetCpus"], body["Memory"], "CgroupParent" in body) for body in bodies]
+    assert sent == [("0-1", 1 << 30, False)] * 2
+    assert cluster.job.untold() == (
+        "node1: the engine does not put containers into the job's cgroup, so each of them gets its limits: "
+        f"{engine.refusal}",
+    )
