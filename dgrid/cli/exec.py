@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
-from dgrid.cli.looking import Sight, Where, as_output, finish, looking, where_options
+from dgrid.cli.looking import Sight, Where, as_output, finish, looking, show_gathered, where_options
 from dgrid.errors import DgridError, NodeError, UsageError
-from dgrid.plan.folding import fold
 from dgrid.plan.looking import Listed, pick
-
-if TYPE_CHECKING:
-    from dgrid.nodes.look_kept import Kept
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
@@ -64,21 +59,12 @@ def _run_one(sight: Sight, one: Listed, command: tuple[str, ...], interactive: b
 
 def _run_all(sight: Sight, wanted: tuple[Listed, ...], command: tuple[str, ...]) -> tuple[int, tuple[NodeError, ...]]:
     from dgrid.nodes.look_command import run_in_all
-
-    ran, errors = run_in_all(sight.view, wanted, command, sight.ids, sight.stop)
-    _show([(one.name, one.out) for one in ran], is_stderr=False)
-    _show([(one.name, one.err) for one in ran], is_stderr=True)
-    sight.stop.check()
-    return max((one.exit_code for one in ran), default=125), errors
-
-
-def _show(outputs: list[tuple[str, Kept]], is_stderr: bool) -> None:
-    from dgrid.nodes.look_kept import alike
     from dgrid.nodes.output import to_streams
     from dgrid.nodes.terminal import Streams
 
+    ran, errors = run_in_all(sight.view, wanted, command, sight.ids, sight.stop)
     write = to_streams(Streams())
-    for names, text in alike((name, kept) for name, kept in outputs if not kept.is_empty):
-        write(is_stderr, f"{fold(names)}:\n".encode())
-        for piece in text.lines():
-            write(is_stderr, piece)
+    show_gathered(write, False, [(one.name, one.out) for one in ran])
+    show_gathered(write, True, [(one.name, one.err) for one in ran])
+    sight.stop.check()
+    return max((one.exit_code for one in ran), default=125), errors

@@ -8,11 +8,10 @@ from collections.abc import Callable
 
 import click
 
-from dgrid.cli.looking import Sight, Where, as_output, finish, looking, where_options
+from dgrid.cli.looking import Sight, Where, as_output, finish, looking, show_gathered, where_options
 from dgrid.cli.looking_text import log_line
 from dgrid.cli.narrator import say
 from dgrid.errors import NodeError, Stopped, UsageError
-from dgrid.plan.folding import fold
 from dgrid.plan.looking import Listed, pick
 
 Write = Callable[[bytes], None]
@@ -61,7 +60,7 @@ def _with_logs(picked: tuple[Listed, ...], named: bool) -> tuple[Listed, ...]:
 def _show(
     sight: Sight, wanted: tuple[Listed, ...], follow: bool, tail: int | None, as_json: bool
 ) -> tuple[NodeError, ...]:
-    from dgrid.nodes.look_log import follow_logs, read_logs
+    from dgrid.nodes.look_log import follow_logs, gather_logs, read_logs
     from dgrid.nodes.output import to_streams
     from dgrid.nodes.terminal import Streams
 
@@ -74,17 +73,9 @@ def _show(
         errors = read(sight.view, wanted, tail, lines.take, sight.stop)
         lines.end()
         return errors
-    return _gathered(sight, wanted, tail, lambda data: write(False, data))
-
-
-def _gathered(sight: Sight, wanted: tuple[Listed, ...], tail: int | None, write: Write) -> tuple[NodeError, ...]:
-    from dgrid.nodes.look_log import gather_logs
-
     texts, errors = gather_logs(sight.view, wanted, tail, sight.stop)
-    for names, text in texts:
-        write(f"{fold(names)}:\n".encode())
-        for piece in text.lines():
-            write(piece)
+    show_gathered(write, False, [(name, out) for name, out, _ in texts])
+    show_gathered(write, True, [(name, err) for name, _, err in texts])
     return errors
 
 

@@ -25,6 +25,8 @@ from dgrid.plan.looking import Listed, narrow, only_run
 
 if TYPE_CHECKING:
     from dgrid.nodes.look import View
+    from dgrid.nodes.look_kept import Kept
+    from dgrid.nodes.output import Sink
     from dgrid.nodes.signals import StopSignals
 
 _ASK_S = 20.0
@@ -143,6 +145,16 @@ def finish(errors: tuple[NodeError, ...]) -> None:
     """Raise what failed on nodes, when all else is done."""
     if errors:
         raise errors[0] if len(errors) == 1 else ManyNodesError(errors)
+
+
+def show_gathered(write: Sink, is_stderr: bool, outputs: list[tuple[str, Kept]]) -> None:
+    """Write what several containers said, equal output once, under the folded names of those who said it."""
+    from dgrid.nodes.look_kept import alike
+
+    for names, text in alike((name, kept) for name, kept in outputs if not kept.is_empty):
+        write(is_stderr, f"{fold(names)}:\n".encode())
+        for piece in text.lines():
+            write(is_stderr, piece)
 
 
 @contextmanager

@@ -59,6 +59,21 @@ def read_stats(machine: Machine, container_id: str) -> Mapping[str, Any]:
         return dict(checked(client.get(url, timeout=_CALL_S)).json())
 
 
+def check_counts(machine: Machine) -> None:
+    """Raise EngineError where the engine's counters are not those of a container.
+
+    Rootless Podman with cgroups v1 gives its containers no group of their own, and tells those of all the user's
+    processes (4.3).
+    """
+    if machine.engine.info.rootless:
+        with _client(machine) as client, our_errors(machine.name, "ask the engine about itself"):
+            is_old = str(client.info().get("CgroupVersion")) == "1"
+        if is_old:
+            raise EngineError(
+                machine.name, "rootless Podman cannot tell what a container uses on a node with cgroups v1"
+            )
+
+
 def open_log(machine: Machine, container_id: str, tail: int | None, follow: bool) -> LogStream:
     """What a worker wrote, all or the last ``tail`` lines, and, with ``follow``, what it writes. Raises EngineError."""
     lines = "all" if tail is None else tail

@@ -9,7 +9,7 @@ from dgrid.errors import EngineNotFound, EngineTimeout, NodeError
 from dgrid.nodes.fanout import errors_of, fan_out
 from dgrid.nodes.look import View
 from dgrid.nodes.look_calls import inspect, open_log
-from dgrid.nodes.look_kept import Kept, alike
+from dgrid.nodes.look_kept import Kept
 from dgrid.nodes.signals import StopSignals
 from dgrid.plan.looking import Listed
 
@@ -29,17 +29,16 @@ def read_logs(
 
 def gather_logs(
     view: View, wanted: tuple[Listed, ...], tail: int | None, stop: StopSignals
-) -> tuple[tuple[tuple[tuple[str, ...], Kept], ...], tuple[NodeError, ...]]:
-    """What each wrote, stdout and stderr together: equal texts once, with the names of the containers."""
+) -> tuple[tuple[tuple[str, Kept, Kept], ...], tuple[NodeError, ...]]:
+    """(name, stdout, stderr) of each: apart, as an engine keeps no order between the two that could be relied on."""
 
-    def read(one: Listed) -> Kept:
-        kept = Kept()
-        _read(view, one, tail, lambda _one, _is_stderr, data: kept.add(data))
-        return kept
+    def read(one: Listed) -> tuple[str, Kept, Kept]:
+        out, err = Kept(), Kept()
+        _read(view, one, tail, lambda _one, is_stderr, data: (err if is_stderr else out).add(data))
+        return one.name, out, err
 
     outcomes = fan_out(wanted, read, view.settings.parallel, stop)
-    texts = alike((outcome.item.name, outcome.value) for outcome in outcomes if outcome.value is not None)
-    return texts, errors_of(outcomes)
+    return tuple(outcome.value for outcome in outcomes if outcome.value is not None), errors_of(outcomes)
 
 
 def follow_logs(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dgrid.errors import EngineNotFound, NodeError
 from dgrid.nodes.fanout import errors_of, fan_out
 from dgrid.nodes.look import View
-from dgrid.nodes.look_calls import read_stats
+from dgrid.nodes.look_calls import check_counts, read_stats
 from dgrid.nodes.signals import StopSignals
 from dgrid.plan.usage import Sample, sample
 
@@ -20,6 +20,8 @@ def sample_all(view: View, stop: StopSignals) -> tuple[Mapping[str, Sample], tup
     def sample_machine(item: int) -> dict[str, Sample]:
         machine, listed = by_machine[item]
         found = {}
+        if listed:
+            check_counts(machine)
         for one in listed:
             try:
                 found[one.container_id] = sample(read_stats(machine, one.container_id))
