@@ -182,7 +182,8 @@ end_all() {
 # The clock counts the leash's own running time: of a suspended machine or process one tick at most is late.
 _WATCH = r"""
 main=$$ parent=$PPID late=0 hold='' held='' go='' ended='' seen=0
-trap '' HUP INT QUIT PIPE
+trap '' INT QUIT PIPE
+trap 'ended="end of input"' HUP
 trap 'late=0' USR1
 trap 'late=$((late + 1))' ALRM
 trap 'hold=yes' USR2
@@ -190,12 +191,13 @@ trap 'go=yes' CONT
 trap 'ended=TERM' TERM
 look_at() {
   state=''
-  read -r line </proc/$1/stat || return
+  read -r line </proc/$1/stat || return 1
   line=${line##*) }
   state=${line%% *}
+  [ "$state" != Z ]
 }
 read_words() {
-  trap '' USR1 USR2 ALRM TERM
+  trap '' HUP USR1 USR2 ALRM TERM
   while read -r word; do
     case $word in
     beat) kill -USR1 $main || exit 1; echo ok ;;
@@ -204,18 +206,19 @@ read_words() {
     done) exit 0 ;;
     esac
   done
-  # Without the main process it is up to this one.
-  look_at $main
-  case $state in ''|Z) end_all 'end of input' ;; esac
+  kill -HUP $main
+  # Should the main process be killed before it is done (it ends this one then), this one does its work.
+  while look_at $main; do sleep 1; done
+  end_all 'end of input'
   exit 1
 }
 tick() {
-  trap '' USR1 USR2 TERM
+  trap '' HUP USR1 USR2 TERM
   trap - ALRM
   while sleep 1; do kill -ALRM $main || exit; done
 }
 watch_launcher() {
-  look_at $launcher
+  look_at $launcher || return 0
   if [ "$state" != T ]; then seen=0; return; fi
   late=0 seen=$((seen + 1))
   [ $seen -eq 2 ] || return 0
@@ -246,7 +249,7 @@ while :; do
   fi
 done
 kill -KILL $clock
-trap '' USR1 USR2 ALRM TERM CONT
+trap '' HUP USR1 USR2 ALRM TERM CONT
 end_all "$ended"
 kill -KILL $reader
 """

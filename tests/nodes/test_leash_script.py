@@ -59,14 +59,14 @@ class Leashed:
 
 @contextlib.contextmanager
 def leash_in(shell, directory):
-    """A leash of two seconds' lease with two containers, run by that shell."""
+    """A leash of three seconds' lease with two containers, run by that shell."""
     tools = directory / "bin"
     tools.mkdir(parents=True)
     (tools / "docker").write_text(FAKE_DOCKER.format(directory=directory))
     (tools / "docker").chmod(0o755)
     (tools / "sh").symlink_to(shutil.which(shell))
     (directory / "containers").write_text("c1\nc2\n")
-    script = leash_script(LeashSettings(SESSION, "docker", "/nowhere/docker.sock", lease_s=2, cuts=False))
+    script = leash_script(LeashSettings(SESSION, "docker", "/nowhere/docker.sock", lease_s=3, cuts=False))
     process = subprocess.Popen(
         [shell, "-c", resident_command(script, f"{NAME} {SESSION}")],
         env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"},
@@ -126,7 +126,7 @@ def test_end_of_input(leash):
 @in_all_shells
 def test_beats_keep_it_quiet_and_silence_does_not(leash):
     """As long as there are beats it answers and waits; when the lease is over it removes everything."""
-    for _ in range(4):
+    for _ in range(5):
         time.sleep(1)
         leash.say("beat")
         assert leash.read() == "ok"
@@ -138,7 +138,7 @@ def test_beats_keep_it_quiet_and_silence_does_not(leash):
 def test_suspended_itself_it_loses_no_time(leash):
     """A leash that was stopped for longer than its lease goes on as if nothing had been."""
     os.killpg(leash.process.pid, signal.SIGSTOP)
-    time.sleep(3.5)
+    time.sleep(4.5)
     os.killpg(leash.process.pid, signal.SIGCONT)
     leash.say("beat")
     assert leash.read() == "ok"
@@ -157,7 +157,7 @@ def test_paused_it_holds(leash):
     """Paused, it needs no beats; resumed, it does again."""
     leash.say("pause")
     assert leash.read() == "paused"
-    time.sleep(3.5)
+    time.sleep(4.5)
     assert leash.containers() == ["c1", "c2"]
     leash.say("resume")
     leash.wait_gone()
