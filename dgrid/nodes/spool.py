@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from dgrid.errors import UsageError
 
 _FILE_LIMIT = 1 << 28
+_LEFT_TO_OTHERS = 1 << 30
 
 
 class SpoolFile:
@@ -57,10 +59,18 @@ class Spool:
         try:
             self.open().close()
         except OSError as error:
+            if error.errno == errno.ENOSPC:
+                return  # it may have room when it is needed; if not, that is told then
             raise UsageError(f"--spool: {directory} cannot be written ({error.strerror})") from error
 
     def open(self) -> SpoolFile:
-        """A new file, which nobody else can open. Raises OSError."""
+        """A new file, which nobody else can open.
+
+        Raises OSError, also when the disk has room for the others on the node only: a twentieth of it, at most 1 GB.
+        """
+        disk = os.statvfs(self.directory)
+        if disk.f_bavail * disk.f_frsize < min(disk.f_blocks * disk.f_frsize // 20, _LEFT_TO_OTHERS):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         descriptor, path = tempfile.mkstemp(prefix="dgrid-spool-", dir=self.directory)
         Path(path).unlink()
         return SpoolFile(descriptor)
