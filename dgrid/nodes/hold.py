@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from dgrid.config import Settings
 from dgrid.nodes.fanout import errors_of, fan_out, raise_all
-from dgrid.nodes.leash_script import NAME
 from dgrid.nodes.link import LinkKind
 from dgrid.nodes.open_link import LinkOpener
 from dgrid.plan.allocation import Node
+from dgrid.plan.naming import LEASH_WORD
 
 # The main process of a leash is the one whose parent is no leash itself.
 _SCRIPT = """
@@ -30,7 +30,7 @@ def hold(session: str, nodes: Sequence[Node], settings: Settings) -> None:
     They go on when dgrid does. Raises NodeError or ManyNodesError for nodes that cannot be told.
     """
     opener = LinkOpener(LinkKind(settings.link), settings.connect_timeout_s)
-    script = _SCRIPT.format(name=NAME, session=session)
+    script = _SCRIPT.format(name=LEASH_WORD, session=session)
 
     def tell(node: Node) -> None:
         link = opener.open(node)

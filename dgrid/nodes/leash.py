@@ -16,11 +16,12 @@ from pathlib import Path
 
 from dgrid.errors import LinkDropped, NodeError
 from dgrid.nodes.cluster import Cluster
-from dgrid.nodes.leash_script import NAME, LeashSettings, leash_script
+from dgrid.nodes.leash_script import LeashSettings, leash_script
 from dgrid.nodes.link import Link, Resident
 from dgrid.nodes.machine import Machine
 from dgrid.plan.facts import EngineKind
 from dgrid.plan.folding import fold
+from dgrid.plan.naming import LEASH_WORD
 
 _START_TIMEOUT_S = 10.0
 _MISSED_AT_ONCE = 2
@@ -54,7 +55,7 @@ class Leash:
         self._start_by(self.machine.link, self._settings)
 
     def _start_by(self, link: Link, settings: LeashSettings) -> None:
-        resident = link.stay(leash_script(settings), outlives_link=True, name=f"{NAME} {settings.session}")
+        resident = link.stay(leash_script(settings), outlives_link=True, name=f"{LEASH_WORD} {settings.session}")
         try:
             # Start-up files of the login shell may have something to say before.
             while line := resident.read_line(_START_TIMEOUT_S):

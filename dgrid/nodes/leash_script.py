@@ -16,9 +16,6 @@ from urllib.parse import quote
 
 from dgrid.plan.naming import LABEL_SESSION
 
-NAME = "dgrid-leash"
-"""The word that tells a leash from other processes: its command line has it, and the session behind it."""
-
 
 @dataclass(frozen=True, slots=True)
 class LeashSettings:
@@ -209,8 +206,21 @@ read_words() {
   kill -HUP $main
   # Should the main process be killed before it is done (it ends this one then), this one does its work.
   while look_at $main; do sleep 1; done
-  end_all 'end of input'
+  is_followed || end_all 'end of input'
   exit 1
+}
+# sshd ends the input also when the main process was killed: then dgrid starts another leash on this connection.
+is_followed() {
+  [ -n "$cut" ] || return 1
+  tries=0
+  while [ $tries -lt $lease ] && look_at $parent; do
+    for pid in $(grep -ls "$session" /proc/[0-9]*/cmdline | tr -dc '0-9\n'); do
+      ! look_at $pid || { line=${line#* }; [ "${line%% *}" != $parent ] || return 0; }
+    done
+    tries=$((tries + 1))
+    sleep 1
+  done
+  return 1
 }
 tick() {
   trap '' HUP USR1 USR2 TERM

@@ -15,6 +15,9 @@ LABEL_NODE = "io.dgrid.node"
 LABEL_NODES = "io.dgrid.nodes"
 LABEL_ROLE = "io.dgrid.role"
 
+LEASH_WORD = "dgrid-leash"
+"""Stands before the session id among the arguments of the leash, the process of a run on each of its machines."""
+
 _LONGEST_LABEL = 63  # RFC 1035, section 2.3.4
 
 

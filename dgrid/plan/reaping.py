@@ -10,10 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from dgrid.plan.naming import LABEL_JOB, LABEL_NODE, LABEL_SESSION, LABEL_USER
-
-LEASH_WORD = "dgrid-leash"
-"""Stands before the session id among the arguments of the leash, the process of a run on each of its machines."""
+from dgrid.plan.naming import LABEL_JOB, LABEL_NODE, LABEL_SESSION, LABEL_USER, LEASH_WORD
 
 # What tempfile.mkdtemp and mktemp make of "dgrid-" (link_openssh, choose_engine), and what is ever in there: the ssh
 # master's socket, its errors and its forwarded sockets; Podman's socket and log.

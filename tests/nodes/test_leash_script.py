@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgrid.nodes.leash_script import NAME, LeashSettings, leash_script
+from dgrid.nodes.leash_script import LeashSettings, leash_script
 from dgrid.nodes.link import resident_command
+from dgrid.plan.naming import LEASH_WORD
 
 SHELLS = [shell for shell in ("dash", "bash") if shutil.which(shell)]
 SESSION = "feedc0ffee00"
@@ -68,7 +69,7 @@ def leash_in(shell, directory):
     (directory / "containers").write_text("c1\nc2\n")
     script = leash_script(LeashSettings(SESSION, "docker", "/nowhere/docker.sock", lease_s=3, cuts=False))
     process = subprocess.Popen(
-        [shell, "-c", resident_command(script, f"{NAME} {SESSION}")],
+        [shell, "-c", resident_command(script, f"{LEASH_WORD} {SESSION}")],
         env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
