@@ -121,6 +121,9 @@ def how_it_ended(instance: Instance, state: ContainerState) -> str:
     start_of_text = f"{instance.node.name}: {instance.name}"
     if not state.out_of_memory:
         return f"{start_of_text} ended with exit code {state.exit_code}"
-    limit = within(instance.request.resources, instance.request.job_limits).memory_bytes
-    used_up = f"its limit of {format_size(limit)}" if limit else "the memory there was"
+    own = within(instance.request.resources, instance.request.job_limits).memory_bytes
+    jobs = instance.request.job_limits.memory_bytes
+    used_up = f"its limit of {format_size(own)}" if own else "the memory there was"
+    if own is None and jobs is not None:
+        used_up = f"what was left of its job's limit of {format_size(jobs)}"
     return f"{start_of_text} was killed because it used up {used_up}"
