@@ -212,6 +212,7 @@ read_words() {
 # sshd ends the input also when the main process was killed: then dgrid starts another leash on this connection.
 is_followed() {
   [ -n "$cut" ] || return 1
+  exec >/dev/null  # only now is its output at an end, too, which is what dgrid sees
   tries=0
   while [ $tries -lt $lease ] && look_at $parent; do
     for pid in $(grep -ls "$session" /proc/[0-9]*/cmdline | tr -dc '0-9\n'); do
