@@ -114,7 +114,7 @@ def _carry_out(order: Order, streams: Streams, narrator: StderrNarrator, stop_be
     stop = StopSignals()
     with stop.installed(), delivered(streams, stop):
         try:
-            with stopped_before(stop_before_s, os.environ, narrator):
+            with stopped_before(stop_before_s, os.environ, stop, narrator):
                 return run_order(order, streams, stop, narrator)
         except DgridError:
             logging.getLogger("dgrid").debug("the error came from here", exc_info=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from dgrid.batch.remaining import Remaining, Sources, remaining
 from dgrid.cli.narrator import StderrNarrator
 from dgrid.errors import UsageError
 from dgrid.units import format_duration, parse_duration
+
+if TYPE_CHECKING:
+    from dgrid.nodes.signals import StopSignals
 
 
 def stop_before_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,7 +29,7 @@ def stop_before_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def stopped_before(
-    before_s: float | None, environment: Mapping[str, str], narrator: StderrNarrator
+    before_s: float | None, environment: Mapping[str, str], stop: StopSignals, narrator: StderrNarrator
 ) -> AbstractContextManager[None]:
     """Within it the run ends ``before_s`` ahead of its job; None is not at all.
 
@@ -50,7 +53,7 @@ def stopped_before(
             f"--stop-before {format_duration(before_s)}: the job has only {format_duration(found.left_s)} left — "
             "ask for a longer walltime, or give a shorter time"
         )
-    return EarlyEnd(found.left_s, before_s, lambda: look().left_s, narrator).watched()
+    return EarlyEnd(found.left_s, before_s, lambda: look().left_s, stop, narrator).watched()
 
 
 def _seconds(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:

@@ -30,6 +30,8 @@ class Continued:
 class StopSignals:
     """Remembers what was received and wakes whoever waits. ``for_head`` are signals to be passed to the head.
 
+    ``is_ahead`` says that dgrid ends the run by itself, ahead of its job's end: no batch system is about to kill it.
+
     A handler only notes the signal and puts None into the queues that listen (SimpleQueue.put is reentrant), so the
     main thread is never torn out of the middle of something: it looks at ``check`` where it waits.
     """
@@ -38,6 +40,7 @@ class StopSignals:
         self.received: list[signal.Signals] = []
         self.first_at: float | None = None
         self.for_head: list[signal.Signals] = []
+        self.is_ahead = False
         self._listeners: list[SimpleQueue[Any]] = []
 
     @contextmanager

@@ -170,7 +170,8 @@ class Supervisor:
     def _stop_head(self, session: HeadSession) -> None:
         """Pass the signal on, and wait for the head's grace or a second signal. Raises Stopped."""
         own_s, site_s = session.head.container.stop_grace_s, self._cluster.settings.grace_s
-        deadline = time.monotonic() + grace(own_s, site_s, self._plan.allocation.leaves_s)
+        leaves_s = None if self._stop.is_ahead else self._plan.allocation.leaves_s
+        deadline = time.monotonic() + grace(own_s, site_s, leaves_s)
         with session.signalled(self._stop.received[0].name):
             while len(self._stop.received) == 1 and (left_s := deadline - time.monotonic()) > 0:
                 with contextlib.suppress(Empty):

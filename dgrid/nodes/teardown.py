@@ -37,7 +37,7 @@ def tear_down(
     """
     labels = {LABEL_SESSION: plan.session}
     signals = {ids[one.name]: one.container.stop_signal or "SIGTERM" for one in plan.instances if one.name in ids}
-    leaves_s = plan.allocation.leaves_s if stop.received else None
+    leaves_s = plan.allocation.leaves_s if stop.received and not stop.is_ahead else None
     grace_s = max(grace(one.container.stop_grace_s, cluster.settings.grace_s, leaves_s) for one in plan.instances)
     patience = _Patience(stop, grace_s, say)
     machines = tuple(one for one in cluster.machines if one.name not in lost)

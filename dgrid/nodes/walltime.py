@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dgrid.batch.remaining import Command
 from dgrid.nodes.narrator import Narrator
+from dgrid.nodes.signals import StopSignals
 from dgrid.units import format_duration
 
 _ANSWER_S = 2.0
@@ -63,10 +64,18 @@ class EarlyEnd:
     not answer. It is asked when the time has come, as the walltime may have been changed, or the job suspended.
     """
 
-    def __init__(self, left_s: float, before_s: float, look: Callable[[], float | None], narrator: Narrator) -> None:
+    def __init__(
+        self,
+        left_s: float,
+        before_s: float,
+        look: Callable[[], float | None],
+        stop: StopSignals,
+        narrator: Narrator,
+    ) -> None:
         self._ends_at = time.monotonic() + left_s
         self._before_s = before_s
         self._look = look
+        self._stop = stop
         self._narrator = narrator
         self._over = threading.Event()
         self._ending = threading.Lock()
@@ -97,6 +106,7 @@ class EarlyEnd:
     def _end(self) -> None:
         if not self._over.is_set():
             self._narrator.note(f"the job's time is over in {format_duration(self._left_s())}; ending")
+            self._stop.is_ahead = not self._stop.received
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _left_s(self) -> float:

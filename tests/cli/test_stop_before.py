@@ -11,6 +11,7 @@ from dgrid.cli.narrator import StderrNarrator
 from dgrid.cli.run import run
 from dgrid.cli.stop_before import stopped_before
 from dgrid.errors import UsageError
+from dgrid.nodes.signals import StopSignals
 
 
 def slurm(left_s):
@@ -28,7 +29,7 @@ def test_what_is_no_time(text):
 
 def test_without_a_known_end_it_warns(capsys):
     """The run goes on, and the user knows that the option does nothing."""
-    with stopped_before(30.0, {"_CONDOR_JOB_AD": "/ad"}, StderrNarrator(True, False)):
+    with stopped_before(30.0, {"_CONDOR_JOB_AD": "/ad"}, StopSignals(), StderrNarrator(True, False)):
         pass
     said = capsys.readouterr().err
     assert said == "dgrid: --stop-before has no effect: dgrid knows no way to ask HTCondor for the end of a job\n"
@@ -37,14 +38,14 @@ def test_without_a_known_end_it_warns(capsys):
 def test_a_job_too_short_is_wrong_usage():
     """Rather than a run that is ended while it starts."""
     with pytest.raises(UsageError, match=r"--stop-before 5 min: the job has only \d+ s left"):
-        stopped_before(300.0, slurm(40), StderrNarrator(True, False))
+        stopped_before(300.0, slurm(40), StopSignals(), StderrNarrator(True, False))
 
 
 def test_a_known_end_is_awaited_quietly(capsys):
     """Neither a warning nor an error."""
-    with stopped_before(30.0, slurm(4000), StderrNarrator(True, False)):
+    with stopped_before(30.0, slurm(4000), StopSignals(), StderrNarrator(True, False)):
         pass
     assert capsys.readouterr().err == ""
-    with stopped_before(None, {}, StderrNarrator(True, False)):
+    with stopped_before(None, {}, StopSignals(), StderrNarrator(True, False)):
         pass
     assert capsys.readouterr().err == ""

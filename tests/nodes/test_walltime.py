@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from dgrid.nodes.signals import StopSignals
 from dgrid.nodes.walltime import EarlyEnd, age_of_job, ask
 
 
@@ -46,24 +47,25 @@ def sleep_until(condition, within_s):
 
 def test_the_end_comes_before_the_jobs(terms):
     """TERM to this process that long before, after a word about it; the batch system is asked once more."""
-    narrator, looks, began = ToldNarrator(), [], time.monotonic()
+    narrator, stop, looks, began = ToldNarrator(), StopSignals(), [], time.monotonic()
 
     def look():
         looks.append(1)
         return began + 30.3 - time.monotonic()
 
-    with EarlyEnd(30.3, 30.0, look, narrator).watched():
+    with EarlyEnd(30.3, 30.0, look, stop, narrator).watched():
         sleep_until(lambda: terms, 3)
     assert len(terms) == 1
     assert 0.25 < terms[0] - began < 1.5
     assert narrator.notes == ["the job's time is over in 30 s; ending"]
     assert looks == [1]
+    assert stop.is_ahead
 
 
 def test_a_walltime_that_was_prolonged_counts(terms):
     """Nothing happens at the old time."""
     narrator = ToldNarrator()
-    with EarlyEnd(30.1, 30.0, lambda: 600.0, narrator).watched():
+    with EarlyEnd(30.1, 30.0, lambda: 600.0, StopSignals(), narrator).watched():
         time.sleep(0.5)
     assert terms == []
     assert narrator.notes == []
@@ -71,14 +73,14 @@ def test_a_walltime_that_was_prolonged_counts(terms):
 
 def test_silence_of_the_batch_system_does_not_prolong(terms):
     """What it said at the start holds then."""
-    with EarlyEnd(1.1, 1.0, lambda: None, ToldNarrator()).watched():
+    with EarlyEnd(1.1, 1.0, lambda: None, StopSignals(), ToldNarrator()).watched():
         sleep_until(lambda: terms, 3)
     assert len(terms) == 1
 
 
 def test_no_signal_after_the_run(terms):
     """A run that has ended is not ended again."""
-    with EarlyEnd(30.2, 30.0, lambda: None, ToldNarrator()).watched():
+    with EarlyEnd(30.2, 30.0, lambda: None, StopSignals(), ToldNarrator()).watched():
         pass
     time.sleep(0.4)
     assert terms == []
