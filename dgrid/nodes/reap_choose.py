@@ -23,8 +23,8 @@ def engines_here(
 ) -> tuple[ReapableEngine, ...]:
     """The engines to ask, by the settings ``engine`` ("auto", "docker", "podman") and ``engine_socket``.
 
-    ``own_uid`` is the caller's. For root these are also the rootless Podmans of ``users`` who have left traces of it;
-    with ``users`` None, of those who run containers by it now.
+    ``own_uid`` is the caller's. For root these are also the rootless Podmans of ``users``, and with ``users`` None of
+    those who run containers by it now; in any case of those alone who have left traces of it on this machine.
     """
     engines: list[ReapableEngine] = []
     if socket_path is not None or wanted != "podman":
@@ -32,9 +32,12 @@ def engines_here(
         if _is_usable(path):
             engines.append(DockerSocket(here.host, path, here.deadline))
     if socket_path is None and wanted != "docker" and shutil.which("podman", path=PROGRAM_PATH):
+        # Where there is Docker, a run takes Podman only if it is told to.
+        expected = own_uid != 0 and (wanted == "podman" or not engines)
         engines += (
             PodmanCommand(here.host, one.pw_name, None if own_uid else one, here.deadline)
             for one in _accounts(own_uid, users)
+            if expected or has_used_podman(one)
         )
     return tuple(engines)
 
@@ -46,7 +49,7 @@ def _accounts(own_uid: int, users: frozenset[str] | None) -> Iterable[pwd.struct
         known = (_account(pwd.getpwuid, uid) for uid in sorted(uids_with(_PODMAN_PROGRAMS)))
         return tuple(one for one in known if one is not None and one.pw_uid)
     named = (_account(pwd.getpwnam, name) for name in sorted(users))
-    return tuple(one for one in named if one is not None and one.pw_uid and has_used_podman(one))
+    return tuple(one for one in named if one is not None and one.pw_uid)
 
 
 def _account(look_up: Callable[[Any], pwd.struct_passwd], key: int | str) -> pwd.struct_passwd | None:

@@ -73,7 +73,7 @@ def test_the_epilog_alone_cleans_a_job_whose_dgrid_and_leashes_were_killed(docke
     """A real job; Slurm's epilog on its two nodes; what others have there stays, and so does the user's other run."""
     lab = docker_jobs.lab
     one, two, three = lab.nodes[:3]
-    definition = docker_jobs.write(head("sleep", "1000"), worker("w"), network="host").split("--dockdef=")[1]
+    definition = docker_jobs.write(head("sleep", "1000"), worker("w")).split("--dockdef=")[1]
     other = docker_jobs.write(head("sleep", "1000"), worker("other"), nodes=(three, two), network="host")
     lab.run(f"dgrid {other} -q >/dev/null 2>&1 & disown", host=three, check=True)
     wait_until_running(lab, two, 1)
@@ -89,6 +89,7 @@ def test_the_epilog_alone_cleans_a_job_whose_dgrid_and_leashes_were_killed(docke
     seconds = time.monotonic() - killed
     print(f"from the kill to the end of the epilog: {seconds:.1f} s")
     assert names(lab, one) == [f"{one} bobs"]
+    assert lab.engine(one).networks("io.dgrid.session") == [], "the overlay network was left"
     kept = names(lab, two)
     assert len(kept) == 2
     assert f"{two} nobodys" in kept
@@ -114,12 +115,15 @@ dgrid reap --session $session --force -q & first=$!
 dgrid reap --session $session --force -q & second=$!
 wait $first; echo "first: $?"; wait $second; echo "second: $?"; wait $dgrid; echo "dgrid: $?"
 dgrid reap --session $session; echo "again: $?"
+dgrid reap --user bob; echo "another user's: $?"
+dgrid reap --job "$NOT_SET"; echo "empty: $?"
 """
     done = lab.run(script, host=lab.nodes[0], timeout=90)
     said = done.stdout.decode().splitlines()
     assert said.pop(5) in ("dgrid: 143", "dgrid: 137"), "it ends by the signal, or with its leash"
     assert said == [
         "nothing to remove", "live: 0", "live and named: 125", "first: 0", "second: 0", "nothing to remove", "again: 0",
+        "another user's: 2", "empty: 2",
     ], done.stderr.decode()  # fmt: skip
     assert "its run lives; --force ends it" in done.stderr.decode()
     assert docker_jobs.left() == []
