@@ -35,8 +35,8 @@ class Settings:
     they do with "copy"; "none" leaves them without.
     ``connect_timeout_s`` bounds a log-in, ``call_timeout_s`` one call of an engine, ``pull_timeout_s`` fetching one
     image. A leash hears from dgrid every ``heartbeat_s``; after ``lease_s`` of silence the run is over for it, and its
-    machine lost for dgrid. ``grace_s`` is the time from asking a container to end to killing it. ``parallel`` is how
-    many nodes are worked on at a time.
+    machine lost for dgrid; so it is when its engine has been away, as for an update, for ``engine_wait_s``. ``grace_s``
+    is the time from asking a container to end to killing it. ``parallel`` is how many nodes are worked on at a time.
     """
 
     link: str = "auto"
@@ -49,6 +49,7 @@ class Settings:
     pull_timeout_s: float = 1800.0
     heartbeat_s: float = 2.0
     lease_s: float = 15.0
+    engine_wait_s: float = 60.0
     grace_s: float = 10.0
     parallel: int = 32
 

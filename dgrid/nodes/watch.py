@@ -26,8 +26,6 @@ from dgrid.plan.plan import Instance, Plan
 _LOOK_EVERY_S = 30.0
 _RESUBSCRIBE_S = 0.5
 _SETTLE_LOOKS, _SETTLE_PAUSE_S = 5, 0.1
-_ENGINE_WAIT_S = 60.0
-"""How long an engine may be away, as for an update, until its machine counts as lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +110,8 @@ class Watch:
 
     def _has_come_back(self, machine: Machine) -> bool:
         """Whether the engine, whose events have ended, can be subscribed to again."""
-        deadline = time.monotonic() + _ENGINE_WAIT_S
+        wait_s = self._cluster.settings.engine_wait_s
+        deadline = time.monotonic() + wait_s
         while not self._closed.wait(_RESUBSCRIBE_S):
             try:
                 self._subscribe(machine)
@@ -120,7 +119,7 @@ class Watch:
                 if machine.link.is_lost():
                     return False  # whoever notices that tells it
                 if time.monotonic() > deadline:
-                    what = f"its engine has been away for {_ENGINE_WAIT_S:g} s ({error.what})"
+                    what = f"its engine has been away for {wait_s:g} s ({error.what})"
                     self._inbox.put(MachineLost(machine, NodeError(machine.name, what)))
                     return False
                 self._is_away(machine, error)
