@@ -53,6 +53,11 @@ class Agent:
             self._execution.send(json.dumps({"id": number, "do": do, **arguments}).encode() + b"\n")
         return future
 
+    def put(self, tar: bytes, directory: str) -> None:
+        """Unpack a tar on the node, in a directory that is made for it."""
+        self.ask("shell", script=f"mkdir -p {directory}")
+        self._machine.client().put_archive(self._container, directory, tar)
+
     def pause(self) -> None:
         """Freeze everything on the node."""
         self._machine.client().pause(self._container)

@@ -68,12 +68,8 @@ def _away(trial: Trial, lane: Lane, target: Agent) -> Iterator[float | None]:
             finally:
                 target.unpause()
         case Victim.NETWORK:
-            rules = _rules(trial, lane)
-            lane.other.ask("shell", script="".join(f"iptables -I {rule}\n" for rule in rules))
-            try:
-                yield time.monotonic()
-            finally:
-                lane.other.ask("shell", script="".join(f"iptables -D {rule}\n" for rule in rules))
+            with cut_off(lane, trial.name) as at:
+                yield at
 
 
 @contextmanager
@@ -89,9 +85,20 @@ def engine_away(target: Agent, name: str = "STOP") -> Iterator[float]:
             target.ask("signal_engine", name="CONT")
 
 
-def _rules(trial: Trial, lane: Lane) -> list[str]:
-    """What drops the trial's packets between the nodes without a word, and new connections, but no bystander's."""
-    head, ports = lane.head.address, lane.head.ask("ssh_ports", run=trial.name)
+@contextmanager
+def cut_off(lane: Lane, run: str) -> Iterator[float]:
+    """Within it no packet of a run's connections goes between the nodes, and nobody is told."""
+    rules = _rules(run, lane)
+    lane.other.ask("shell", script="".join(f"iptables -I {rule}\n" for rule in rules))
+    try:
+        yield time.monotonic()
+    finally:
+        lane.other.ask("shell", script="".join(f"iptables -D {rule}\n" for rule in rules))
+
+
+def _rules(run: str, lane: Lane) -> list[str]:
+    """What drops the run's packets between the nodes without a word, and new connections, but no bystander's."""
+    head, ports = lane.head.address, lane.head.ask("ssh_ports", run=run)
     rules = [f"INPUT -p tcp --syn -s {head} --dport 22 -j DROP"]
     for port in ports:
         rules += [f"INPUT -p tcp -s {head} --sport {port} -j DROP", f"OUTPUT -p tcp -d {head} --dport {port} -j DROP"]

@@ -1,0 +1,93 @@
+"""dgrid with one protection taken out, to see that the harness would notice: the check of the check.
+
+There is no switch in dgrid for this: its source is copied beside the lab's own with a text in it replaced.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agents import Agent
+from directed import Finding, call_in_the_connection, creates_under_way, killed_outright, silence
+from lanes import Lane, Program
+
+from dgrid.lab.source import LIBRARY, source_tar
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """``replaced`` are (text, other text) in ``file``, each of which must be there once; ``trial`` must then be red."""
+
+    name: str
+    file: str
+    replaced: tuple[tuple[str, str], ...]
+    trial: Callable[[Lane], Finding]
+
+
+MUTATIONS = (
+    Mutation(
+        "end of input is not heeded",
+        "dgrid/nodes/leash_script.py",
+        (("  elif [ $outcome -lt 128 ] || ! kill -0 $reader; then ended='end of input'; break\n",
+          "  elif [ $outcome -lt 128 ]; then sleep 1\n"),),
+        killed_outright,
+    ),
+    Mutation(
+        "no labels on create",
+        "dgrid/plan/naming.py",
+        (("        (LABEL_SESSION, session),\n", ""),),
+        killed_outright,
+    ),
+    Mutation(
+        "no lease",
+        "dgrid/nodes/leash_script.py",
+        (("  elif [ $late -ge $lease ]; then", "  elif false; then"),),
+        silence,
+    ),
+    Mutation(
+        "no second sweep",
+        "dgrid/nodes/leash_script.py",
+        (("while [ $clean -lt 2 ]", "while [ $clean -lt 1 ]"), ("[ $clean -ge 2 ] || sleep 1", "sleep 1")),
+        creates_under_way,
+    ),
+    Mutation(
+        "the connection is not cut",
+        "dgrid/nodes/leash_script.py",
+        (('  [ -z "$cut" ] || kill $parent\n', ""),),
+        call_in_the_connection,
+    ),
+)  # fmt: skip
+
+
+def mutant(mutation: Mutation, agent: Agent) -> Program:
+    """Put a copy of dgrid with the mutation on a node; how it is run. Raises ValueError where the text is not there."""
+    root = f"/opt/mutant-{abs(hash(mutation.name))}"
+    agent.put(_mutated(mutation), root)
+    start = f"import sys; sys.path.insert(0, '{root}/{LIBRARY}'); from dgrid.cli.main import entry; entry()"
+    return Program(("/usr/bin/python3", "-I", "-c", start), mutation.name)
+
+
+def _mutated(mutation: Mutation) -> bytes:
+    source, target, done = io.BytesIO(source_tar()), io.BytesIO(), False
+    with tarfile.open(fileobj=source) as old, tarfile.open(fileobj=target, mode="w") as new:
+        for entry in old:
+            file = old.extractfile(entry)
+            content = file.read() if file else b""
+            if entry.name == f"{LIBRARY}/{mutation.file}":
+                content, done = _replace(content.decode(), mutation).encode(), True
+            entry.size = len(content)
+            new.addfile(entry, io.BytesIO(content))
+    if not done:
+        raise ValueError(f"{mutation.name}: there is no {mutation.file}")
+    return target.getvalue()
+
+
+def _replace(text: str, mutation: Mutation) -> str:
+    for old, new in mutation.replaced:
+        if text.count(old) != 1:
+            raise ValueError(f"{mutation.name}: {old!r} is {text.count(old)} times in {mutation.file}")
+        text = text.replace(old, new)
+    return text
