@@ -37,7 +37,8 @@ def everything_below(cls):
 def test_the_drawing_has_every_error_of_the_package():
     """No module keeps an error of its own that the tree does not show."""
     for module in pkgutil.walk_packages(dgrid.__path__, "dgrid."):
-        if not module.name.endswith("__main__"):
+        # dgrid.sites are not for us to import: OpenPBS runs what is there, and brings a module of its own.
+        if not module.name.endswith("__main__") and not module.name.startswith("dgrid.sites."):
             importlib.import_module(module.name)
     ours = {cls.__name__ for cls in everything_below(errors.DgridError) if cls.__module__.startswith("dgrid.")}
     assert {name for name, *_ in drawn()} == ours
