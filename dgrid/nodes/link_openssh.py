@@ -134,7 +134,10 @@ class OpenSshLink:
 def connect(node: str, timeout_s: float) -> OpenSshLink:
     """Start the master and wait until it is logged in. Raises LinkError."""
     # Short, because a unix socket's path has at most 107 bytes and ssh appends 17 of its own while it binds.
-    directory = Path(tempfile.mkdtemp(prefix="dgrid-"))
+    try:
+        directory = Path(tempfile.mkdtemp(prefix="dgrid-"))
+    except OSError as error:
+        raise LinkError(node, f"there is no room on this machine for ssh's sockets ({error.strerror})") from error
     try:
         master = _start_master(node, directory, timeout_s)
     except FileNotFoundError as error:

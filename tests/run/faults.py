@@ -159,10 +159,10 @@ class Watched:
         """Sends dgrid a signal."""
         self.jobs.lab.run(f"kill -{name} $(cat {self.directory}/pid)", host=self.jobs.lab.nodes[0], check=True)
 
-    def signal_head(self, name: str) -> None:
+    def signal_head(self, name: str, engine: str = "docker") -> None:
         """Sends the head container a signal, not by way of dgrid."""
-        find = f"{self.jobs.engine} ps -qf label={SESSION_LABEL} -f label=io.dgrid.role=head"
-        as_root(self.jobs.lab, self.jobs.lab.nodes[0], f"{self.jobs.engine} kill -s {name} $({find})")
+        find = f"{engine} ps -qf label={SESSION_LABEL} -f label=io.dgrid.role=head"
+        as_root(self.jobs.lab, self.jobs.lab.nodes[0], f"{engine} kill -s {name} $({find})")
 
     def end(self, within_s: float = 60) -> Ended:
         """Waits for its end."""
