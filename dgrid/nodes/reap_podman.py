@@ -21,6 +21,7 @@ PROGRAM_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 _FILTER = f"label={LABEL_SESSION}"
 _LONGEST_OUTPUT = 16 << 20
+_MEND = "podman system migrate"
 # Where the user's systemd has gone with its directory, Podman finds its own.
 _SHELL = '[ -d "$XDG_RUNTIME_DIR" ] || unset XDG_RUNTIME_DIR; exec podman "$@"'
 # What Podman makes for a user on a machine, until that is started anew; and where it keeps containers, if not set
@@ -78,6 +79,9 @@ class PodmanCommand:
 
     def _list(self, *command: str) -> list[dict[str, Any]]:
         output, errors, code = self._run(*command)
+        if code != 0 and _MEND in errors:
+            self._mend()
+            output, errors, code = self._run(*command)
         if code != 0:
             raise EngineError(self._node, f"{self.title} cannot list what it has: {errors.strip() or f'exit {code}'}")
         try:
@@ -85,6 +89,15 @@ class PodmanCommand:
         except ValueError as error:
             raise EngineError(self._node, f"{self.title} lists what is no JSON") from error
         return [one for one in found or [] if isinstance(one, dict)]
+
+    def _mend(self) -> None:
+        """All processes of the user's were killed, also the one that keeps Podman's user namespace, and those of all
+        containers: Podman refuses everything until it has been told to make a new one. (5.4 crashes over the network
+        of each container that it notes as stopped, but has noted it then.)"""
+        while True:
+            output, _, code = self._run(*_MEND.split()[1:])
+            if code == 0 or "stopped" not in output:
+                return
 
     def _run(self, *arguments: str) -> tuple[str, str, int]:
         action = f"podman {' '.join(arguments[:2])}"
