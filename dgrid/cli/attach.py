@@ -47,6 +47,8 @@ def _attach(sight: Sight, head: Listed, interactive: bool) -> int:
     tty = bool(inspect(machine, head.container_id)["Config"]["Tty"])
     joined = tty and streams.are_terminal()
     way = "ctrl-P ctrl-Q detaches, all other keys go there" if joined else "ctrl-C detaches"
+    # A stopped process does not read, and the engine lets the head wait for that.
+    signal.signal(signal.SIGTSTP, signal.SIG_IGN)
     text = f"dgrid: attached to {head.name} on {head.node}; {way}, and the run goes on"
     line_end = "\r\n" if joined else "\n"
     end = attach_to(
