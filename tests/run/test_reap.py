@@ -179,6 +179,20 @@ def test_root_cleans_a_users_rootless_podman(podman_lab: Cluster) -> None:
         podman_lab.run("podman rm -fa -t 0", host=first)
 
 
+def test_the_epilog_alone_cleans_podman_when_all_the_users_processes_were_killed(podman_lab: Cluster) -> None:
+    """As a batch system does it by cgroup or by user: with dgrid and leash go conmon and what Podman needs to live."""
+    options = Jobs(podman_lab, "podman").write(head("sleep", "1000"), worker("w"))
+    definition = options.split("--dockdef=")[1]
+    job = podman_lab.qsub(JOB.replace("nodes=2", "nodes=1:ppn=2").format(definition=definition))
+    first = podman_lab.nodes[0]
+    podman_lab.run(
+        "timeout 60 sh -c 'until [ \"$(pgrep -cx conmon)\" = 2 ]; do sleep 0.2; done'", host=first, check=True
+    )
+    podman_lab.run("pkill -KILL -u alice; sleep 1; pkill -KILL -u alice; true", host=first, user="root", check=True)
+    assert podman_lab.wait_job(job).state == "FAILED"
+    assert podman_lab.text("podman ps -aq; podman network ls -q --filter label=io.dgrid.session", host=first) == ""
+
+
 def test_epilogues_with_the_arguments_that_their_systems_document(docker_lab: Cluster) -> None:
     """Root runs them as shipped, with a hostile environment: the user's ended runs go, another user's stays."""
     first = docker_lab.nodes[0]
