@@ -14,7 +14,7 @@ from typing import Any
 
 from ending import ending
 from lanes import IMAGE, JOB, Lane
-from victims import cut_off, engine_away
+from victims import cut_off
 
 _LEASE_S = 4
 """Shorter than dgrid's own, so that the trials of it are: it is a setting."""
@@ -60,18 +60,21 @@ def silence(lane: Lane) -> Finding:
 
 
 def creates_under_way(lane: Lane) -> Finding:
-    """The launcher is killed with slow creates under way: the engine carries them out after the leash's first look."""
-    _make_ballast(lane)
-    try:
-        with _before_creates(lane, {**_worker(6), "image": _BALLAST}) as run, engine_away(lane.other):
-            time.sleep(0.2)
-            lane.head.ask("signal_engine", name="CONT")
-            time.sleep(1.0)  # the creates wait for the other node's engine now
-            at = lane.head.ask("signal_run", run=run, name="KILL")
-            time.sleep(1.0)  # and so does the leash's look
-        return _finding("creates under way", lane, run, max(at, time.monotonic()), 15)
-    finally:
-        _remove_ballast(lane)
+    """The launcher is killed with creates under way; all of them end between the leash's first look and its second."""
+    with _killed_while_creating(lane, 6) as run:
+        pass
+    held = lane.other.order("hold_second_look", containers=6, timeout_s=20)
+    lane.other.ask("signal_engine", name="CONT")
+    held.result(60)
+    return _finding("creates under way", lane, run, time.monotonic(), 10)
+
+
+def slow_creates(lane: Lane) -> Finding:
+    """As before, but the leash looks when it likes: the engine may take longer for a create than it has patience."""
+    with _killed_while_creating(lane, 6) as run:
+        pass
+    lane.other.ask("signal_engine", name="CONT")
+    return _finding("slow creates", lane, run, time.monotonic(), 15)
 
 
 def call_in_the_connection(lane: Lane) -> Finding:
@@ -105,10 +108,24 @@ def longer_session(lane: Lane) -> Finding:
     return Finding(finding.name, finding.gone_s, 20, finding.left, [*finding.harmed, *lost])
 
 
+@contextmanager
+def _killed_while_creating(lane: Lane, number: int) -> Iterator[str]:
+    """Leaves the other node's engine standing still, with creates waiting in it, and the leash's first look."""
+    lane.other.ask("shell", script=_MAKE_BALLAST)
+    with _before_creates(lane, {**_worker(number), "image": _BALLAST}) as run:
+        lane.other.ask("signal_engine", name="STOP")
+        lane.head.ask("signal_engine", name="CONT")
+        time.sleep(1.0)  # now the creates wait
+        lane.head.ask("signal_run", run=run, name="KILL")
+        time.sleep(1.0)  # and so does the look
+        yield run
+
+
 DIRECTED: Sequence[Callable[[Lane], Finding]] = (
     killed_outright,
     silence,
     creates_under_way,
+    slow_creates,
     call_in_the_connection,
     longer_session,
 )
@@ -161,14 +178,7 @@ def _finding(name: str, lane: Lane, run: str, since: float, bound_s: float) -> F
 
 
 # An image whose volume takes the engine a while to fill, in each create, before it lists the container.
-_MAKE = f"""docker run --name {_BALLAST} --network none {IMAGE} bash -c \
+_MAKE_BALLAST = f"""docker image inspect {_BALLAST} >/dev/null 2>&1 && exit
+docker run --name {_BALLAST} --network none {IMAGE} bash -c \
     'mkdir /ballast; cd /ballast; for i in $(seq 1500); do mkdir $i; echo $i > $i/file; done'
 docker commit --change 'VOLUME /ballast' {_BALLAST} {_BALLAST}; docker rm {_BALLAST}"""
-
-
-def _make_ballast(lane: Lane) -> None:
-    lane.other.ask("shell", script=_MAKE)
-
-
-def _remove_ballast(lane: Lane) -> None:
-    lane.other.ask("shell", script=f"docker rmi --force {_BALLAST}; true")

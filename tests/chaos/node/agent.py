@@ -154,6 +154,26 @@ class Agent:
             time.sleep(0.002)
         return True
 
+    def hold_second_look(self, containers: int, timeout_s: float) -> bool:
+        """Let the leash look once, and hold its next `docker ps` until so many of the run's containers are listed.
+
+        Whether both came in time.
+        """
+        deadline, looks, held = time.monotonic() + timeout_s, set[str](), None
+        while held is None and time.monotonic() < deadline:
+            for one in self._observer.extra_processes():
+                if one.command.startswith("docker ps") and one.key not in looks:
+                    looks.add(one.key)
+                    held = one.pid if len(looks) == 2 else None
+            time.sleep(0.002)
+        if held is None:
+            return False
+        os.kill(held, signal.SIGSTOP)
+        while (few := self._observer.new_containers() < containers) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(held, signal.SIGCONT)
+        return not few
+
     def signal_engine(self, name: str) -> float:
         """Signal dockerd; KILL takes containerd with it, by the parent-death signal that dockerd gives it."""
         pid = int(subprocess.check_output(["pidof", "-s", "dockerd"]))

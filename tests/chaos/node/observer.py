@@ -68,6 +68,10 @@ class Observer:
         """What is there in addition, without asking the engine; ``ignore`` are process numbers."""
         return (things() - self._things) | {one.line for one in self.extra_processes(ignore)}
 
+    def new_containers(self) -> int:
+        """How many containers the engine lists in addition."""
+        return sum(line.startswith("listed container") for line in engine_lists() - self._lists)
+
     def missing(self) -> set[str]:
         """What is not there any more, without asking the engine."""
         now = self._own_processes()
