@@ -146,7 +146,8 @@ class EngineWork:
                 break
             if not self._remove(self._present):
                 self._here.deadline.sleep(_SWEEP_PAUSE_S)
-            self._present = ours(self.engine.found())
+            before, self._present = self._present, ours(self.engine.found())
+            self._note_gone(before)
         for one in self._present:
             self._leave((one,), self._reasons.get(one.object_id, "it does not go away"))
         self._present = ()
@@ -163,6 +164,13 @@ class EngineWork:
                 self.result.removed.extend(removal.removed)
                 self._reasons.update(removal.failed)
         return len(self.result.removed) > before
+
+    def _note_gone(self, before: Sequence[Found]) -> None:
+        """What has gone though the engine complained: Podman does, over the network of a container it has removed."""
+        present = {one.object_id for one in self._present}
+        for one in before:
+            if one.object_id not in present and self._reasons.pop(one.object_id, None) is not None:
+                self.result.removed.append(one)
 
     def _leave(self, found: Iterable[Found], why: str) -> None:
         self.result.left.extend(Left(self.engine.title, one, why) for one in found)

@@ -53,7 +53,9 @@ class FakeEngine:
     def remove_containers(self, containers: Sequence[Found]) -> Removal:
         gone = [one for one in containers if one.name not in self._stuck and one in self.there]
         self.there = [one for one in self.there if one not in gone]
-        return Removal(tuple(gone), tuple((one.object_id, "it is busy") for one in containers if one not in gone))
+        return Removal(
+            tuple(gone), tuple((one.object_id, "it is busy") for one in containers if one.name in self._stuck)
+        )
 
     def remove_networks(self, networks: Sequence[Found]) -> Removal:
         return self.remove_containers(networks)
@@ -65,6 +67,13 @@ class SilentEngine(FakeEngine):
     def found(self) -> tuple[Found, ...]:
         time.sleep(60)
         return ()
+
+
+class ComplainingEngine(FakeEngine):
+    """Removes, and says that it failed."""
+
+    def remove_containers(self, containers: Sequence[Found]) -> Removal:
+        return Removal((), tuple((one.object_id, "oops") for one in super().remove_containers(containers).removed))
 
 
 def reaped(
@@ -116,6 +125,13 @@ def test_what_others_remove_at_the_same_time_is_no_failure() -> None:
     engine.found = lambda: next(seen, ())  # type: ignore[method-assign]  # this engine's list changes between calls
     (result,) = reaped([engine], JOB)
     assert (removed(result), left(result)) == ([], [])
+
+
+def test_what_goes_although_the_engine_complains_was_removed() -> None:
+    """It is told once, and nothing is left."""
+    engine = ComplainingEngine(container("a"))
+    (result,) = reaped([engine], JOB)
+    assert (removed(result), left(result)) == (["a"], [])
 
 
 def test_a_run_with_a_leash_lives_and_one_without_has_ended() -> None:
