@@ -183,10 +183,13 @@ def _resize(resize: Callable[[int, int], None], streams: Streams) -> None:
 def exit_code_of(execution: look_calls.Execution, machine: Machine) -> int:
     """A command's exit code, its output having ended: the engine notes its end a moment later. Raises NodeError."""
     deadline = time.monotonic() + _END_S
-    while (code := execution.exit_code()) is None:
-        if time.monotonic() > deadline:
-            raise NodeError(machine.name, "the command's output ended or broke off, but it runs on there")
-        time.sleep(_POLL_S)
+    try:
+        while (code := execution.exit_code()) is None:
+            if time.monotonic() > deadline:
+                raise NodeError(machine.name, "the command's output ended or broke off, but it runs on there")
+            time.sleep(_POLL_S)
+    except EngineNotFound as error:
+        raise NodeError(machine.name, "the container was removed, and the command ended with it") from error
     return code
 
 

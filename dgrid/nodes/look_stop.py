@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from dgrid.errors import NodeError
-from dgrid.nodes.fanout import errors_of, fan_out
+from dgrid.nodes.fanout import errors_of, fan_out, raise_all
 from dgrid.nodes.look import View, look_again
 from dgrid.nodes.look_calls import stop as stop_container
 from dgrid.nodes.signals import StopSignals
@@ -27,11 +27,17 @@ def stop_all(view: View, wanted: tuple[Listed, ...], grace_s: float, stop: StopS
 
 
 def wait_gone(view: View, session: str, user: str, timeout_s: float, stop: StopSignals) -> tuple[Listed, ...]:
-    """Wait until dgrid has removed the rest of a run; returns what is there when the time is over."""
+    """Wait until dgrid has removed the rest of a run; returns what is there when the time is over.
+
+    Raises NodeError or ManyNodesError when nothing is seen any more, but not all nodes answer.
+    """
     deadline = time.monotonic() + timeout_s
     while True:
         stop.check()
-        left = tuple(one for one in look_again(view, user, stop).listed if one.session == session)
-        if not left or time.monotonic() > deadline:
+        now = look_again(view, user, stop)
+        left = tuple(one for one in now.listed if one.session == session)
+        if time.monotonic() > deadline or not (left or now.errors):
+            if not left:
+                raise_all(now.errors)
             return left
         time.sleep(_LOOK_S)
