@@ -1,7 +1,7 @@
 # make demo     the mail-relays job on a cluster of four nodes, on this machine
 # make test     everything that is checked, tests with real engines included
 # make check    only what needs no engine: linters, types, unit tests
-# make chaos    kills dgrid N times (N=100) at every point, and looks whether anything is left: [SEED=...] [KIND=...]
+# make chaos    kills dgrid N times (N=100) at every point, and looks whether anything is left; docs/reliability.md
 # make docs     writes the generated pages of docs/ again
 # make clean    removes what demo and test keep: images, .venv, caches
 
@@ -23,8 +23,8 @@ check:
 
 chaos:
 	@scripts/environment --test
-	@.venv/bin/python tests/chaos/chaos.py --trials $(or $(N),100) $(addprefix --seed ,$(SEED)) $(addprefix --kind ,$(KIND)) \
-		$(addprefix --lab ,$(LAB))
+	@.venv/bin/python tests/chaos/chaos.py $(WHAT) --trials $(or $(N),100) $(addprefix --seed ,$(SEED)) \
+		$(addprefix --kind ,$(KIND)) $(addprefix --lab ,$(LAB))
 
 docs:
 	@scripts/environment

@@ -66,9 +66,14 @@ BOUNDS_S: Mapping[str, float] = {"loud": 10.0, "asked": 10.0, "silent": 25.0, "d
 _MEANINGS = {
     "loud": "killed outright (launcher, leash)",
     "asked": "launcher asked to end (TERM, INT, HUP)",
-    "silent": "silent loss (launcher stopped, partition)",
-    "disturbed": "engine, node or leash away for a while",
+    "silent": "silent loss (partition, frozen node)",
+    "disturbed": "launcher, leash, engine or node away for a while",
 }
+
+
+def is_red(verdicts: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether anything leaked, a bystander was harmed, or the last trace of a run went later than promised."""
+    return any(one["left"] or one["late_trials"] or one["harmed"] or _is_late(one) for one in verdicts)
 
 
 def summary(verdicts: Sequence[Mapping[str, Any]]) -> str:
@@ -77,7 +82,7 @@ def summary(verdicts: Sequence[Mapping[str, Any]]) -> str:
     leaks = [one for one in verdicts if one["left"] or one["late_trials"]]
     harmed = [one for one in verdicts if one["harmed"]]
     codes = [one for one in verdicts if not one["code_fits"]]
-    late = [one for one in hit if one["gone_s"] is not None and one["gone_s"] > BOUNDS_S[_kind(one)]]
+    late = [one for one in hit if _is_late(one)]
     lines = [
         f"{len(verdicts)} trials, {len(hit)} of them hit a run in progress",
         f"{len(leaks)} leaks, {len(harmed)} bystanders harmed, {len(late)} later than promised, "
@@ -110,6 +115,11 @@ def _row(kind: str, hit: Sequence[Mapping[str, Any]]) -> str:
         f"{times.count} | {times.median_s:.1f} | {times.p99_s:.1f} | {times.max_s:.1f}" if times else "0 | – | – | –"
     )
     return f"| {_MEANINGS[kind]} | {figures} | {BOUNDS_S[kind]:.0f} |"
+
+
+def _is_late(verdict: Mapping[str, Any]) -> bool:
+    gone_s: float | None = verdict["gone_s"]
+    return gone_s is not None and not verdict["missed"] and gone_s > BOUNDS_S[_kind(verdict)]
 
 
 def _kind(verdict: Mapping[str, Any]) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from agents import Agent, agents_of
-from checker import Verdict, conduct
-from lanes import Lane, Program, put_bystanders
+from checker import Verdict
+from lanes import Lane, put_bystanders
 from trial import Blow, Kind, Trial, Victim
 
 from dgrid.lab.find import find_lab
@@ -50,19 +50,18 @@ def open_grid(lab: str, most_lanes: int, say: Say) -> Iterator[Grid]:
 
 
 def run_all(
-    grid: Grid, trials: Sequence[Trial], program: Program, say: Say, told: Callable[[Verdict], None]
+    grid: Grid, trials: Iterable[Callable[[Lane], Verdict]], say: Say, told: Callable[[Verdict], None]
 ) -> list[Verdict]:
-    """Conduct trials on all lanes; ``told`` hears each verdict as it comes. Stops early when a lane breaks."""
+    """Conduct trials on all lanes; ``told`` hears each verdict as it comes."""
     waiting, lock, verdicts = iter(trials), threading.Lock(), []
 
     def work(lane: Lane) -> None:
-        lane.program = program
         while True:
             with lock:
                 trial = next(waiting, None)
             if trial is None:
                 return
-            verdict = conduct(trial, lane, grid.base_s)
+            verdict = trial(lane)
             with lock:
                 verdicts.append(verdict)
                 told(verdict)

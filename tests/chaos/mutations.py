@@ -64,13 +64,23 @@ MUTATIONS = (
 
 def mutant(mutation: Mutation, agent: Agent) -> Program:
     """Put a copy of dgrid with the mutation on a node; how it is run. Raises ValueError where the text is not there."""
-    root = f"/opt/mutant-{abs(hash(mutation.name))}"
-    agent.put(_mutated(mutation), root)
+    root = f"/opt/mutant-{mutation.name.replace(' ', '-')}"
+    agent.put(mutated(mutation), root)
     start = f"import sys; sys.path.insert(0, '{root}/{LIBRARY}'); from dgrid.cli.main import entry; entry()"
     return Program(("/usr/bin/python3", "-I", "-c", start), mutation.name)
 
 
-def _mutated(mutation: Mutation) -> bytes:
+def tried(mutation: Mutation, lane: Lane) -> Finding:
+    """The mutation's trial, with dgrid mutated."""
+    before, lane.program = lane.program, mutant(mutation, lane.head)
+    try:
+        return mutation.trial(lane)
+    finally:
+        lane.program = before
+
+
+def mutated(mutation: Mutation) -> bytes:
+    """dgrid's source with the mutation, as a tar. Raises ValueError where its text is not there once."""
     source, target, done = io.BytesIO(source_tar()), io.BytesIO(), False
     with tarfile.open(fileobj=source) as old, tarfile.open(fileobj=target, mode="w") as new:
         for entry in old:
