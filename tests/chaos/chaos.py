@@ -113,7 +113,8 @@ def _tell(verdict: Verdict) -> None:
         f"HARMED {_some(verdict.harmed)}" if verdict.harmed else "",
         "" if verdict.code_fits else f"exit code {verdict.code}; it said: {list(verdict.stderr[-6:])}",
     ]
-    when = f"{trial.line} + {trial.after_s:.2f} s" if trial.line else f"{trial.at_fraction:.0%}"
+    after = f" + {trial.after_s:.2f} s" if trial.after_s else ""
+    when = f"{trial.line}{after}" if trial.line else f"{trial.at_fraction:.0%}"
     gone = "never" if verdict.gone_s is None else f"{verdict.gone_s:.1f} s"
     _say(f"{trial.number:5} {trial.blow.name:32} {when:32} gone in {gone} {' '.join(filter(None, marks))}")
 

@@ -72,10 +72,18 @@ def conduct(trial: Trial, lane: Lane, base_s: float) -> Verdict:
     if struck.at is not None and silence:
         gone_s = max(gone_s, *(look["clear_at"] - struck.at for look in silence))
     return Verdict(
-        trial, missed, None if left else gone_s, left, harmed, ended, end.records,
-        sorted({*before, *(end.trials - {trial.name})}),
-        end.code, code_fits(trial, missed, end.code), end.stderr,
-    )  # fmt: skip
+        trial=trial,
+        missed=missed,
+        gone_s=None if left else gone_s,
+        left=left,
+        harmed=harmed,
+        ended=ended,
+        records=end.records,
+        late_trials=sorted({*before, *(end.trials - {trial.name})}),
+        code=end.code,
+        code_fits=code_fits(trial, missed, end.code),
+        stderr=end.stderr,
+    )
 
 
 def _ends_bystanders(trial: Trial) -> bool:

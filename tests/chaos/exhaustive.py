@@ -27,12 +27,20 @@ def _count(lane: Lane, which: str) -> int:
 
 def _killed_at(number: int, which: str) -> Callable[[Lane], Verdict]:
     def conduct(lane: Lane) -> Verdict:
-        end = ending(lane, _start(lane, number, which), _LIMIT_S)
-        trial = _trial(number)
+        end, trial = ending(lane, _start(lane, number, which), _LIMIT_S), _trial(number)
         return Verdict(
-            trial, end.code == 0, None if end.left else max(0.0, end.clear_at - end.ended_at), end.left, end.missing, [],
-            end.records, sorted(end.trials - {trial.name}), end.code, end.code in (0, 137), end.stderr,
-        )  # fmt: skip
+            trial=trial,
+            missed=end.code == 0,
+            gone_s=None if end.left else max(0.0, end.clear_at - end.ended_at),
+            left=end.left,
+            harmed=end.missing,
+            ended=[],
+            records=end.records,
+            late_trials=sorted(end.trials - {trial.name}),
+            code=end.code,
+            code_fits=end.code in (0, 137),
+            stderr=end.stderr,
+        )
 
     return conduct
 
