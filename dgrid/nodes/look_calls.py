@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,8 @@ from dgrid.plan.naming import (
 
 _CALL_S = 30.0
 _ENDED = ("exited", "stopped", "dead")
+# Some are Podman's words. One that is being stopped, or removed, may still run.
+_STATES = dict.fromkeys(_ENDED, "exited") | {"configured": "created", "initialized": "created", "stopping": "running"}
 _REFUSED = (b"OCI runtime exec failed", b"OCI runtime attempted")
 _NOT_THERE = re.compile(rb"not found|no such file", re.IGNORECASE)
 _EXEC_BODY = {False: b'{"Detach":false,"Tty":false}', True: b'{"Detach":false,"Tty":true}'}
@@ -37,8 +40,8 @@ _EXEC_BODY = {False: b'{"Detach":false,"Tty":false}', True: b'{"Detach":false,"T
 def list_containers(machine: Machine, user: str | None) -> tuple[Listed, ...]:
     """The containers of runs of ``user`` (None: of everybody) on a machine, ended ones too. Raises EngineError."""
     label = LABEL_USER if user is None else f"{LABEL_USER}={user}"
+    query = urlencode({"all": 1, "filters": json.dumps({"label": [LABEL_SESSION, label]})})
     with _client(machine) as client, our_errors(machine.name, "list the containers"):
-        query = urlencode({"all": 1, "filters": f'{{"label": ["{LABEL_SESSION}", "{label}"]}}'})
         answer = checked(client.get(f"{BASE_URL}{_path(machine, f'/containers/json?{query}')}", timeout=_CALL_S))
         # By the node's own clock, as this machine's may differ.
         now_s = parsedate_to_datetime(answer.headers["Date"]).timestamp()
@@ -154,10 +157,14 @@ class Execution:
         return None if found["Running"] else int(found["ExitCode"] or 0)
 
     def signal(self, name: str) -> None:
-        """Send a signal to the command, as the user: the engine has no call for it. Raises EngineError, LinkError."""
+        """Send a signal to the command and what it has started, as the user: the engine has no call for it.
+
+        It leads a process group of its own (runc and crun see to that). Raises EngineError, LinkError.
+        """
         found = self._inspect()
-        if found["Running"] and found.get("Pid"):
-            self._machine.link.run(f"kill -s {name.removeprefix('SIG')} {int(found['Pid'])} 2>/dev/null", _CALL_S)
+        if found["Running"] and (pid := int(found.get("Pid") or 0)):
+            kill = f"kill -s {name.removeprefix('SIG')} --"
+            self._machine.link.run(f"{kill} -{pid} || {kill} {pid}", _CALL_S)
 
     def _inspect(self) -> Mapping[str, Any]:
         with _client(self._machine) as client, our_errors(self._machine.name, "look how the command is"):
@@ -189,15 +196,11 @@ def _listed(machine: Machine, client: Any, found: Mapping[str, Any], now_s: floa
         user=labels.get(LABEL_USER, ""),
         nodes=labels.get(LABEL_NODES, ""),
         image=found["Image"],
-        state="exited" if state in _ENDED else state if state in ("running", "paused") else "created",
-        age_s=max(0.0, now_s - _seconds(found["Created"])),
+        state=_STATES.get(state, state),
+        age_s=max(0.0, now_s - float(found["Created"])),
         exit_code=int(ended["ExitCode"]) if ended else None,
         out_of_memory=bool(ended.get("OOMKilled")),
     )
-
-
-def _seconds(created: int | float) -> float:
-    return float(created)
 
 
 @contextmanager

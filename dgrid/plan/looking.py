@@ -19,7 +19,8 @@ class Listed:
     """A container of a run, found on ``machine``; ``node`` is what the run calls that machine.
 
     ``name`` is that of the hostfile (``worker-2``), ``container`` the definition's (``worker``). ``nodes`` are the
-    run's, folded. ``state`` is created, running, paused or exited; ``exit_code`` None while it has not ended.
+    run's, folded. ``state`` is created, running, paused or exited, or some rarer word of the engine's. ``exit_code`` is
+    None while it has not ended.
     """
 
     machine: str

@@ -176,7 +176,9 @@ def test_exec_is_the_command(job: Running) -> None:
     """Its stdin, stdout, stderr and exit code; and a signal ends it in the container, too."""
     ended = job.look("exec -i same-1 bash -c 'cat; echo err >&2; exit 7'", before="echo text |")
     assert (ended.code, ended.text, ended.err) == (7, "text\n", "err\n")
-    assert job.look("exec same sleep 1234", before="timeout -s TERM 3").err == "dgrid: ended by SIGTERM\n"
+    assert (
+        job.look("exec same bash -c 'sleep 1234; true'", before="timeout -s TERM 3").err == "dgrid: ended by SIGTERM\n"
+    )
     left = job.look("exec same bash -c 'cat /proc/[0-9]*/cmdline | tr -d \"\\0\" | grep -c sleep[1]234'")
     assert left.text == "same-[1-3]:\n0\n"
 
