@@ -23,7 +23,10 @@ _FILTER = f"label={LABEL_SESSION}"
 _LONGEST_OUTPUT = 16 << 20
 _MEND = "podman system migrate"
 # Where the user's systemd has gone with its directory, Podman finds its own.
-_SHELL = '[ -d "$XDG_RUNTIME_DIR" ] || unset XDG_RUNTIME_DIR; exec podman "$@"'
+_FIRST = '[ -d "$XDG_RUNTIME_DIR" ] || unset XDG_RUNTIME_DIR; '
+_PODMAN = _FIRST + 'exec podman "$@"'
+# What the network's name server was to serve: left there, it takes the address of the next network with the same one.
+_FORGET = _FIRST + 'cd "$(podman info -f "{{.Store.RunRoot}}")/networks/aardvark-dns" && rm -f -- "$@"'
 # What Podman makes for a user on a machine, until that is started anew; and where it keeps containers, if not set
 # otherwise.
 _TRACES = (
@@ -48,6 +51,7 @@ class PodmanCommand:
         self._account = account
         self._deadline = deadline
         self._pids: dict[str, int] = {}
+        self._mended = False
 
     def found(self) -> tuple[Found, ...]:
         containers = self._list("ps", "--all", "--no-trunc", "--filter", _FILTER, "--format", "json")
@@ -66,7 +70,10 @@ class PodmanCommand:
         return self._remove(containers, "rm", "--force", "--volumes", "--time", "0")
 
     def remove_networks(self, networks: Sequence[Found]) -> Removal:
-        return self._remove(networks, "network", "rm")
+        removal = self._remove(networks, "network", "rm")
+        if self._mended:
+            self._run(*(one.name for one in removal.removed), shell=_FORGET)
+        return removal
 
     def _remove(self, objects: Sequence[Found], *command: str) -> Removal:
         """What is gone was removed, if Podman names it on stdout; one that is named by an error is left."""
@@ -94,16 +101,17 @@ class PodmanCommand:
         """All processes of the user's were killed, also the one that keeps Podman's user namespace, and those of all
         containers: Podman refuses everything until it has been told to make a new one. (5.4 crashes over the network
         of each container that it notes as stopped, but has noted it then.)"""
+        self._mended = True
         while True:
             output, _, code = self._run(*_MEND.split()[1:])
             if code == 0 or "stopped" not in output:
                 return
 
-    def _run(self, *arguments: str) -> tuple[str, str, int]:
+    def _run(self, *arguments: str, shell: str = _PODMAN) -> tuple[str, str, int]:
         action = f"podman {' '.join(arguments[:2])}"
         limit_s = self._deadline.call_s(self._node, action)
         process = subprocess.Popen(
-            ["/bin/sh", "-c", _SHELL, "sh", *arguments],
+            ["/bin/sh", "-c", shell, "sh", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

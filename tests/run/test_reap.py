@@ -172,7 +172,7 @@ def test_root_cleans_a_users_rootless_podman(podman_lab: Cluster) -> None:
         said = podman_lab.text(["dgrid", "reap", "--job", "9.front", "--user", "alice"], host=first, user="root")
         assert said == "removed container a of alice, job 9.front, session aa (Podman of alice)"
         said = podman_lab.text(["dgrid", "reap"], host=first)
-        assert said == "removed container b of alice, session bb (Podman of alice)"
+        assert "removed container b of alice, session bb (Podman of alice)" in said.splitlines()
         assert podman_lab.text("podman ps -a --format '{{.Names}}'", host=first) == "c"
         assert len(podman_lab.text("podman volume ls -q", host=first).split()) == 0
     finally:
@@ -186,11 +186,13 @@ def test_the_epilog_alone_cleans_podman_when_all_the_users_processes_were_killed
     job = podman_lab.qsub(JOB.replace("nodes=2", "nodes=1:ppn=2").format(definition=definition))
     first = podman_lab.nodes[0]
     podman_lab.run(
-        "timeout 60 sh -c 'until [ \"$(pgrep -cx conmon)\" = 2 ]; do sleep 0.2; done'", host=first, check=True
+        "timeout 50 sh -c 'until [ \"$(pgrep -cx conmon)\" = 2 ]; do sleep 0.2; done'", host=first, check=True
     )
     podman_lab.run("pkill -KILL -u alice; sleep 1; pkill -KILL -u alice; true", host=first, user="root", check=True)
     assert podman_lab.wait_job(job).state == "FAILED"
     assert podman_lab.text("podman ps -aq; podman network ls -q --filter label=io.dgrid.session", host=first) == ""
+    again = Jobs(podman_lab, "podman").run(head("true"), worker("w"), nodes=(first, first))
+    assert again.code == 0, f"the next run suffers: {again.err}"
 
 
 def test_epilogues_with_the_arguments_that_their_systems_document(docker_lab: Cluster) -> None:
