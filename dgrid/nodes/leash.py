@@ -40,6 +40,7 @@ class Leash:
         self._settings = settings
         self._listening = threading.Lock()
         self._paused = False
+        self._notes: list[str] = []
         self._resident: Resident | None = None
         self._silent_s = 0.0
 
@@ -104,6 +105,12 @@ class Leash:
         self._listen()
         return self._paused or self._resident is None
 
+    def notes(self) -> list[str]:
+        """What it had to say beside its answers, as of the last look; each once."""
+        with self._listening:
+            notes, self._notes = self._notes, []
+            return notes
+
     def let_go(self, clean: bool) -> None:
         """The run is over. ``clean``: all was removed; else the leash tries what the teardown could not."""
         if self._resident is None:
@@ -125,6 +132,7 @@ class Leash:
                 return False, False
             lines, ended = self._resident.received()
             self._paused |= "paused" in lines
+            self._notes += [line.removeprefix("log ") for line in lines if line.startswith("log ")]
             return bool(lines), ended
 
     def _start_again(self) -> None:

@@ -132,6 +132,30 @@ freeze() {
   *) for_each POST "/containers/%s/$1" $found ;;
   esac >/dev/null
 }
+# Rootless Podman cannot pause where cgroups are version 1. The user's own processes can be stopped all the same:
+# those that share a container's process namespace, which no other process does.
+signal_all() {
+  own=$(readlink /proc/$$/ns/pid)
+  spaces=$(for file in $(grep -ls "DGRID_SESSION=$session" /proc/[0-9]*/environ); do
+    readlink "${file%environ}ns/pid"
+  done | grep -vxF "$own")
+  [ -n "$spaces" ] || return 1
+  kill -$1 $(ls -l /proc/[0-9]*/ns/pid | grep -F "$spaces" | sed 's|.*/proc/\([0-9]*\)/.*|\1|')
+  return 0
+}
+hold_all() {
+  held=paused
+  if ! freeze pause; then
+    held=stopped
+    signal_all STOP || { say its containers cannot be paused, they go on meanwhile; return; }
+  fi
+  echo paused
+}
+let_all_go() {
+  freeze unpause
+  [ $held = paused ] || signal_all CONT
+  held='' late=0
+}
 """
 
 # An engine carries out a call whose caller has gone, up to seconds later: hence two looks that find nothing. One that
@@ -246,11 +270,11 @@ while :; do
   [ -z "$launcher" ] || watch_launcher
   if [ -n "$hold" ]; then
     hold=''
-    [ -n "$held" ] || { held=yes; freeze pause && echo paused || say some containers cannot be paused; }
+    [ -n "$held" ] || hold_all
   fi
   if [ -n "$go" ]; then
     go=''
-    [ -z "$held" ] || { held='' late=0; freeze unpause; }
+    [ -z "$held" ] || let_all_go
   fi
   [ -z "$held" ] || late=0
   if [ -n "$ended" ]; then break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
@@ -20,11 +21,19 @@ _PAUSE_WAIT_S = 1.5  # Slurm stops the processes of a suspended job for good two
 _POLL_S = 0.02
 
 
+@dataclass(frozen=True, slots=True)
+class LeashNote:
+    """A leash has something to say."""
+
+    machine: Machine
+    text: str
+
+
 class Leashes:
     """Beats for every leash, from threads of its own: none waits for another's node.
 
     A machine that is silent for the lease, or whose connection ends, is lost: its link is cut, so that whoever waits
-    for its engine learns it at once, and MachineLost is put into the queue of ``tell``.
+    for its engine learns it at once, and MachineLost is put into the queue of ``tell``. LeashNote is what leashes say.
     """
 
     def __init__(self, leashes: Iterable[Leash], beat_s: float) -> None:
@@ -52,8 +61,11 @@ class Leashes:
             for lost in self._lost:
                 listener.put(lost)
 
-    def pause(self) -> None:
-        """The run is being suspended: containers pause on all nodes, and the leases hold. Waits shortly for them."""
+    def pause(self) -> list[LeashNote]:
+        """The run is being suspended: containers pause on all nodes, and the leases hold. Waits shortly for them.
+
+        Returns what there is to say of that.
+        """
         self._held.set()
         waiting = self._living()
         for leash in waiting:
@@ -62,6 +74,7 @@ class Leashes:
         while waiting and time.monotonic() < deadline:
             time.sleep(_POLL_S)
             waiting = [leash for leash in waiting if not leash.is_paused()]
+        return [LeashNote(leash.machine, text) for leash in self._living() for text in leash.notes()]
 
     def resume(self) -> None:
         """The run goes on."""
@@ -123,8 +136,15 @@ class Leashes:
                 leash.beat(since_s, self._beat_s)
             except LinkDropped as error:
                 self._is_lost(leash.machine, error)
+            self._pass_on(leash)
             with self._changing:
                 self._under_way.discard(leash)
+
+    def _pass_on(self, leash: Leash) -> None:
+        with self._changing:
+            if self._listener is not None:
+                for text in leash.notes():
+                    self._listener.put(LeashNote(leash.machine, text))
 
     def _is_lost(self, machine: Machine, error: NodeError) -> None:
         if self._over.is_set():

@@ -12,7 +12,7 @@ from dgrid.errors import DgridError
 from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.engine import ContainerState
 from dgrid.nodes.head_session import HeadSession, OutputEnded, Resized, SignalObeyed
-from dgrid.nodes.leashes import Leashes
+from dgrid.nodes.leashes import Leashes, LeashNote
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.output import KeptEnded, LogDirectory, Pump, Sink, to_streams
 from dgrid.nodes.signals import Continued, StopSignals, Suspended
@@ -28,8 +28,8 @@ _STOPPED_DRAIN_S = 2.0
 _WAKE_S = 1.0
 
 _Entry = (
-    Continued | Ended | EngineAway | EngineBack | Failed | KeptEnded | MachineLost | NotRestarted | OutputEnded
-    | Resized | SignalObeyed | Suspended | None
+    Continued | Ended | EngineAway | EngineBack | Failed | KeptEnded | LeashNote | MachineLost | NotRestarted
+    | OutputEnded | Resized | SignalObeyed | Suspended | None
 )  # fmt: skip
 """What wakes the supervisor; None is a signal."""
 
@@ -133,8 +133,11 @@ class Supervisor:
             case Resized():
                 session.resize()
             case Suspended():
-                self._leashes.pause()
+                for note in self._leashes.pause():
+                    self._narrator.note(f"{note.machine.name}: {note.text}")
                 os.kill(os.getpid(), signal.SIGSTOP)
+            case LeashNote(machine, text):
+                self._narrator.note(f"{machine.name}: {text}")
             case Continued():
                 self._leashes.resume()
             case EngineAway() | EngineBack() | MachineLost():
