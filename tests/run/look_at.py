@@ -32,6 +32,7 @@ def main() -> int:
         else:
             os.write(terminal, keys.encode())
     sys.stdout.buffer.write(read_until(terminal, shown, b"\0never"))
+    os.close(terminal)  # whoever has not ended by now is hung up
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
