@@ -188,7 +188,7 @@ def test_the_epilog_alone_cleans_podman_when_all_the_users_processes_were_killed
     podman_lab.run(
         "timeout 50 sh -c 'until [ \"$(pgrep -cx conmon)\" = 2 ]; do sleep 0.2; done'", host=first, check=True
     )
-    podman_lab.run("pkill -KILL -u alice; sleep 1; pkill -KILL -u alice; true", host=first, user="root", check=True)
+    podman_lab.run("pkill -STOP -u alice; pkill -KILL -u alice", host=first, user="root", check=True)
     assert podman_lab.wait_job(job).state == "FAILED"
     assert podman_lab.text("podman ps -aq; podman network ls -q --filter label=io.dgrid.session", host=first) == ""
     again = Jobs(podman_lab, "podman").run(head("true"), worker("w"), nodes=(first, first))
