@@ -33,6 +33,8 @@ _KEEPALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 25_000),
 )
+# Not to wait up to 12 s, after a drop, until TCP tries again. TCP_RTO_MAX_MS, which Linux has from 6.15 on.
+_RETRY_AT_MOST = (socket.IPPROTO_TCP, 44, 1000)
 
 
 class ParamikoResident:
@@ -183,6 +185,8 @@ def connect(
         raise LinkError(node, f"cannot connect to ssh on port {settings.port} ({error.strerror})") from error
     for option in _KEEPALIVE:
         sock.setsockopt(*option)
+    with contextlib.suppress(OSError):
+        sock.setsockopt(*_RETRY_AT_MOST)
     began = time.monotonic()
     transport = new_transport(sock, trusted, timeout_s)
     try:
