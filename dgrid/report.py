@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from dgrid.plan.allocation import Allocation
 from dgrid.plan.definition import Mount, NetworkMode
 from dgrid.plan.docker_json import create_body, network_body
 from dgrid.plan.folding import fold
@@ -56,6 +57,7 @@ def plan_json(plan: Plan, show_values: bool = False) -> dict[str, Any]:
     return {
         "session": plan.session,
         "job": allocation.job_id,
+        "batch": _batch_json(allocation),
         "source": allocation.source,
         "nodes": [{"name": node.name, "slots": node.slots, "local": node.is_local} for node in allocation.nodes],
         "network": plan.network_mode.value,
@@ -63,6 +65,27 @@ def plan_json(plan: Plan, show_values: bool = False) -> dict[str, Any]:
         "instances": [_instance_json(one, show_values) for one in plan.instances],
         "start_order": [list(level) for level in plan.start_order],
         "warnings": list(plan.warnings),
+    }
+
+
+def _batch_json(allocation: Allocation) -> dict[str, Any] | None:
+    """What the batch system told, and which variables it was taken from; None outside a job."""
+    told = allocation.told
+    if told is None:
+        return None
+    return {
+        "system": allocation.batch_system,
+        "name": told.name,
+        "owner": told.owner,
+        "submit_directory": told.submit_directory,
+        "array_index": told.array_index,
+        "reach": list(told.reach),
+        "ended_by": allocation.ended_by,
+        "leaves_s": allocation.leaves_s,
+        "signals": told.signals,
+        "taken": dict(told.taken),
+        "remarks": list(told.remarks),
+        "contradictions": list(told.contradictions),
     }
 
 

@@ -1,19 +1,96 @@
-"""Which batch system's job this is."""
+"""Which batch system's job this is: the table of all systems, a row in a file of its own each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from dgrid.batch.pbs import PBS, TORQUE
+from dgrid.batch.flux import FLUX
+from dgrid.batch.gridengine import GRID_ENGINE
+from dgrid.batch.htcondor import HTCONDOR
+from dgrid.batch.listing import JobNodes
+from dgrid.batch.lsf import LSF
+from dgrid.batch.oar import OAR
+from dgrid.batch.openpbs import PBS
+from dgrid.batch.slurm import SLURM
+from dgrid.batch.sources import Surroundings
 from dgrid.batch.system import BatchJob, BatchSystem, read_job
+from dgrid.batch.torque import TORQUE
+from dgrid.errors import UsageError
 
-# The first row that finds a sign of its system wins: the more special ones stand first.
-SYSTEMS: tuple[BatchSystem, ...] = (TORQUE, PBS)
+# The inner system stands first: where two have set their variables, the first row wins. Flux instances and HTCondor's
+# pools are started in the jobs of others. Torque knows more signs than PBS, which it would look like.
+SYSTEMS: tuple[BatchSystem, ...] = (FLUX, HTCONDOR, OAR, GRID_ENGINE, LSF, TORQUE, PBS, SLURM)
+
+# Slurm's Torque commands set PBS_* as well. Their node file is taken, but it is Slurm that ends the job.
+_LIKE_PBS = (TORQUE, PBS)
 
 
 def detect(environment: Mapping[str, str]) -> BatchJob | None:
     """``detect({"PBS_JOBID": "12.head", "PBS_NODEFILE": "/aux/12.head"}).job_id == "12.head"``.
 
-    None outside any job.
+    None outside any job. Files and commands are not asked: HTCondor tells no job id then.
     """
-    return next((job for system in SYSTEMS if (job := read_job(system, environment))), None)
+    return detect_in(Surroundings(environment))
+
+
+def detect_in(around: Surroundings) -> BatchJob | None:
+    """The same, with what is said in files and by commands."""
+    rows = _shown(around.environment)
+    if not rows:
+        return None
+    ends = ending_of(around.environment) or rows[0]
+    # Torque's variables are PBS's too: that is one system, and no contradiction.
+    others = tuple(row.name for row in rows[1:] if not (rows[0] is TORQUE and row is PBS))
+    return read_job(rows[0], around, ends, others)
+
+
+def ending_of(environment: Mapping[str, str]) -> BatchSystem | None:
+    """``ending_of({"SLURM_JOB_ID": "7", "PBS_JOBID": "7"}).name == "Slurm"``; None outside any job."""
+    rows = _shown(environment)
+    if not rows:
+        return None
+    return SLURM if rows[0] in _LIKE_PBS and SLURM in rows else rows[0]
+
+
+def row_of(name: str | None) -> BatchSystem | None:
+    """The row of a system's name; None for what has none."""
+    return next((row for row in SYSTEMS if row.name == name), None)
+
+
+def nodes_of(job: BatchJob, around: Surroundings) -> JobNodes:
+    """The nodes and slots of the job that this process is in. Raises UsageError and NodeFileError."""
+    row = row_of(job.system)
+    if row is None or not row.tells_nodes(job.said):
+        raise UsageError(
+            f"this is a job of {job.system}, but ${job.node_file_variable} is not set, so its nodes are unknown — "
+            "give them with --hostfile, or use this machine alone with --local 1"
+        )
+    return row.list_nodes(replace(around, environment=job.said))
+
+
+def tells_nodes(job: BatchJob) -> bool:
+    """Whether the job's nodes can be learnt by ``nodes_of``."""
+    row = row_of(job.system)
+    return row is not None and row.tells_nodes(job.said)
+
+
+def other_rank(job: BatchJob) -> str | None:
+    """Why dgrid is not to run in this process, one of several that the system started; None where it is."""
+    row = row_of(job.system)
+    rank = job.said.get(row.rank, "0") if row and row.rank else "0"
+    if row is None or rank in ("", "0"):
+        return None
+    return (
+        f"this is process {rank} of the job that {row.name} has started on all of its nodes (${row.rank}), and dgrid "
+        f"is to run in process 0 alone — {row.rank_remedy}"
+    )
+
+
+def _shown(environment: Mapping[str, str]) -> tuple[BatchSystem, ...]:
+    """The rows of which there are signs, the inner one first."""
+    rows = tuple(row for row in SYSTEMS if row.is_shown_by(environment))
+    # Without a node file, what looks like PBS is known by Slurm's own variables.
+    if rows and rows[0] in _LIKE_PBS and SLURM in rows and not rows[0].tells_nodes(environment):
+        return (SLURM, *(row for row in rows if row is not SLURM))
+    return rows

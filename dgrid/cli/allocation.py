@@ -14,10 +14,12 @@ from typing import Any
 
 import click
 
-from dgrid.batch.detect import detect
+from dgrid.batch.detect import detect_in, nodes_of, other_rank, tells_nodes
+from dgrid.batch.listing import JobNodes
 from dgrid.batch.system import BatchJob
+from dgrid.cli.surroundings import surroundings
 from dgrid.errors import UsageError
-from dgrid.plan.allocation import Allocation, Node, Submitter, ThisHost, allocate, this_machine
+from dgrid.plan.allocation import Allocation, Node, Submitter, ThisHost, Told, allocate, this_machine
 from dgrid.plan.nodelist import is_address, parse_node_file
 
 _LARGEST_NODE_FILE_BYTES = 16 * 1024 * 1024
@@ -52,23 +54,51 @@ def find_allocation(hostfile: str | None, local: int | None, environment: Mappin
             "--hostfile is empty; if it was to be $PBS_NODEFILE, that is set inside a job only — "
             "submit a job script that runs dgrid, or leave the option out to use this machine"
         )
-    job = detect(environment)
-    said_by_job: dict[str, Any] = {} if job is None else _said_by(job)
-    if hostfile is None and (local is not None or job is None):
-        return this_machine(socket.gethostname(), local, **said_by_job)
-    path = hostfile if hostfile is not None else _node_file_of(job)
-    nodes = parse_node_file(_read(path), path)
-    return allocate(nodes, _this_host(name for name, _ in nodes), f"node file {path}", **said_by_job)
+    around = surroundings(environment)
+    job = detect_in(around)
+    if hostfile is not None:
+        nodes = parse_node_file(_read(hostfile), hostfile)
+        return allocate(nodes, _this_host(name for name, _ in nodes), f"node file {hostfile}", **_said_by(job))
+    if local is not None or job is None:
+        return this_machine(socket.gethostname(), local, **_said_by(job))
+    if refusal := other_rank(job):
+        raise UsageError(refusal)
+    listed = nodes_of(job, around)
+    return allocate(listed.nodes, _this_host(name for name, _ in listed.nodes), listed.source, **_said_by(job, listed))
 
 
-def _said_by(job: BatchJob) -> dict[str, Any]:
+def _said_by(job: BatchJob | None, listed: JobNodes | None = None) -> dict[str, Any]:
+    if job is None:
+        return {}
+    told = Told(
+        job.job_name,
+        job.owner,
+        job.submit_directory,
+        job.array_index,
+        job.reach,
+        job.signals,
+        (*(listed.taken if listed else ()), *job.taken),
+        _remarks(job),
+        listed.contradictions if listed else (),
+    )
     return {
         "batch_system": job.system,
         "job_id": job.job_id,
         "job_variables": job.variables,
         "ended_by": job.ended_by,
         "leaves_s": job.leaves_s,
+        "told": told,
     }
+
+
+def _remarks(job: BatchJob) -> tuple[str, ...]:
+    if not job.others:
+        return ()
+    ends = f"; {job.ended_by} ends it" if job.ended_by != job.system else ""
+    return (
+        f"there are variables of {' and '.join(job.others)}, too: the job is taken to be one of {job.system}, "
+        f"the inner of them{ends}",
+    )
 
 
 def find_nodes(hostfile: str | None, local: int | None, environment: Mapping[str, str]) -> tuple[Node, ...]:
@@ -77,11 +107,23 @@ def find_nodes(hostfile: str | None, local: int | None, environment: Mapping[str
     This machine need not be one of them. Raises UsageError and NodeFileError as ``find_allocation`` does.
     """
     here = Node(socket.gethostname(), None, True)
-    job = detect(environment)
-    if local is not None or (hostfile is None and (job is None or job.node_file is None)):
+    if local is not None:
         return (here,)
-    nodes = nodes_of_file(hostfile if hostfile is not None else _node_file_of(job))
+    nodes = nodes_of_file(hostfile) if hostfile is not None else own_nodes(environment) or ()
     return (here, *(node for node in nodes if not node.is_local))
+
+
+def own_nodes(environment: Mapping[str, str]) -> tuple[Node, ...] | None:
+    """The nodes of the job that this process is in, though this machine need not be one.
+
+    None outside a job, and where the batch system does not tell them. Raises UsageError and NodeFileError.
+    """
+    around = surroundings(environment)
+    job = detect_in(around)
+    if job is None or not tells_nodes(job):
+        return None
+    listed = nodes_of(job, around)
+    return _as_nodes(listed.nodes, listed.source)
 
 
 def nodes_of_file(path: str) -> tuple[Node, ...]:
@@ -118,16 +160,6 @@ def _group_names(gids: Iterable[int]) -> Iterator[tuple[int, str]]:
     for gid in dict.fromkeys(gids):
         with contextlib.suppress(KeyError):  # a group without a name is one all the same
             yield gid, grp.getgrgid(gid).gr_name
-
-
-def _node_file_of(job: BatchJob | None) -> str:
-    if job is None or job.node_file is None:
-        name, variable = (job.system, job.node_file_variable) if job else ("", "")
-        raise UsageError(
-            f"this is a job of {name}, but ${variable} is not set, so its nodes are unknown — "
-            "give them with --hostfile, or use this machine alone with --local 1"
-        )
-    return job.node_file
 
 
 def _read(path: str) -> bytes:

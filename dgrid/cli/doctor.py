@@ -10,10 +10,18 @@ from dataclasses import replace
 
 import click
 
-from dgrid.batch.detect import detect
-from dgrid.cli.allocation import allocation_options, as_nodes, find_allocation, find_submitter, nodes_of_file
+from dgrid.batch.detect import detect_in
+from dgrid.cli.allocation import (
+    allocation_options,
+    as_nodes,
+    find_allocation,
+    find_submitter,
+    nodes_of_file,
+    own_nodes,
+)
 from dgrid.cli.files import read_definition
 from dgrid.cli.settings import find_settings
+from dgrid.cli.surroundings import surroundings
 from dgrid.errors import UsageError
 from dgrid.plan.allocation import Allocation, Node, check_submitter
 from dgrid.plan.folding import unfold
@@ -55,7 +63,7 @@ def doctor(
     from dgrid.plan.doctor_text import findings_data, findings_text
 
     nodes, source, allocation = _find_nodes(hostfile, local, named, os.environ)
-    job = detect(os.environ)
+    job = detect_in(surroundings(os.environ))
     settings = find_settings(os.environ, link, engine, engine_socket)
     settings = replace(settings, call_timeout_s=min(settings.call_timeout_s, _CALL_S))
     subject = Subject(
@@ -88,11 +96,14 @@ def _find_nodes(
     try:
         allocation = find_allocation(hostfile, local, environment)
     except UsageError:
-        job = detect(environment)
-        path = hostfile or (job.node_file if job else None)
-        if local is not None or not path:
+        if local is not None:
             raise
-        return nodes_of_file(path), f"node file {path}", None
+        if hostfile:
+            return nodes_of_file(hostfile), f"node file {hostfile}", None
+        nodes = own_nodes(environment)
+        if not nodes:
+            raise
+        return nodes, "the job's nodes", None
     return allocation.nodes, allocation.source, allocation
 
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dgrid.batch.detect import detect
+from dgrid.batch.detect import detect_in
 from dgrid.batch.job_nodes import Finished, nodes_of_job
-from dgrid.cli.allocation import as_nodes, find_submitter, nodes_of_file
+from dgrid.cli.allocation import as_nodes, find_submitter, nodes_of_file, own_nodes
 from dgrid.cli.settings import find_settings
+from dgrid.cli.surroundings import surroundings
 from dgrid.errors import DgridError, ManyNodesError, NodeError, OutputError, UsageError
 from dgrid.plan.allocation import Node
 from dgrid.plan.folding import fold, unfold
@@ -128,14 +129,14 @@ def find_places(where: Where, environment: Mapping[str, str]) -> Places:
 
     Raises UsageError and NodeFileError.
     """
-    job = detect(environment)
+    job = detect_in(surroundings(environment))
     if where.nodes is not None:
         return Places(as_nodes(_unfold(where.nodes)), False, None)
     if where.hostfile is not None:
         return Places(nodes_of_file(where.hostfile), False, None)
-    own = job is not None and job.node_file is not None and where.job in (None, job.job_id)
-    if own and job is not None and job.node_file is not None:
-        return Places(nodes_of_file(job.node_file), True, job.job_id if where.session is None else None)
+    own = own_nodes(environment) if job is not None and where.job in (None, job.job_id) else None
+    if own and job is not None:
+        return Places(own, True, job.job_id if where.session is None else None)
     if where.job is not None:
         return Places(as_nodes(nodes_of_job(where.job, _ask)), True, None)
     return Places((Node(socket.gethostname(), None, True),), True, None)

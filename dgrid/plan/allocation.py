@@ -31,13 +31,33 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What the batch system tells of the job beside its id and its nodes; None where it does not.
+
+    ``reach`` is the system's command to another node of the job, ``signals`` says in words how the job is ended.
+    ``taken`` are pairs of what was learnt and where: ("slots", "$SLURM_TASKS_PER_NODE"). ``remarks`` say that there is
+    another system as well; ``contradictions`` are variables that do not fit together, and say which was taken.
+    """
+
+    name: str | None = None
+    owner: str | None = None
+    submit_directory: str | None = None
+    array_index: str | None = None
+    reach: tuple[str, ...] = ("ssh",)
+    signals: str = ""
+    taken: tuple[tuple[str, str], ...] = ()
+    remarks: tuple[str, ...] = ()
+    contradictions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Allocation:
     """Nodes in node-file order, at least one of them local.
 
     ``source`` says in words where they come from ("node file /var/spool/aux/12.head"). ``job_id`` is None outside
     a job. ``job_variables`` are the batch system's own variables, given on to every container. ``ended_by`` names the
     batch system that ends the job (Slurm, where its Torque commands make it look like PBS), and ``leaves_s`` is the
-    time it leaves between TERM and KILL; None where that is not known.
+    time it leaves between TERM and KILL; None where that is not known. ``told`` is None outside a job.
     """
 
     nodes: tuple[Node, ...]
@@ -47,6 +67,7 @@ class Allocation:
     job_variables: tuple[tuple[str, str], ...] = ()
     ended_by: str | None = None
     leaves_s: float | None = None
+    told: Told | None = None
 
     @property
     def here(self) -> Node:
@@ -98,6 +119,7 @@ def allocate(
     job_variables: tuple[tuple[str, str], ...] = (),
     ended_by: str | None = None,
     leaves_s: float | None = None,
+    told: Told | None = None,
 ) -> Allocation:
     """``allocate((("n1", 2), ("n2", 2)), ThisHost(frozenset({"n1"})), "node file x").here.name == "n1"``.
 
@@ -114,6 +136,7 @@ def allocate(
         job_variables,
         ended_by,
         leaves_s,
+        told,
     )
 
 
@@ -126,6 +149,7 @@ def this_machine(
     job_variables: tuple[tuple[str, str], ...] = (),
     ended_by: str | None = None,
     leaves_s: float | None = None,
+    told: Told | None = None,
 ) -> Allocation:
     """``this_machine("laptop")``: one node of that name; ``this_machine("laptop", 3)``: local1, local2 and local3.
 
@@ -137,7 +161,7 @@ def this_machine(
     else:
         nodes = tuple(Node(f"local{number}", None, True) for number in range(1, local + 1))
         source = f"this machine posing as {local} nodes"
-    return Allocation(nodes, source, batch_system, job_id, job_variables, ended_by, leaves_s)
+    return Allocation(nodes, source, batch_system, job_id, job_variables, ended_by, leaves_s, told)
 
 
 def check_submitter(submitter: Submitter) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from dgrid.errors import PlanError
+from dgrid.plan.allocation import Allocation
 from dgrid.plan.checkup import Examined, Finding, State, Subject
 from dgrid.plan.definition import Definition
 from dgrid.plan.doctor_engine import (
@@ -85,6 +86,7 @@ def _job_findings(subject: Subject) -> Iterator[Finding]:
     else:
         name = f"job {subject.job_id}" if subject.job_id else "a job without an id"
         yield Finding("job", (), State.OK, f"{name} of {subject.batch_system}; {size}: {subject.source}")
+    yield from _told_findings(subject.allocation)
     if subject.allocation is None:
         yield Finding(
             "job.here",
@@ -97,6 +99,21 @@ def _job_findings(subject: Subject) -> Iterator[Finding]:
         yield _with_remedy("user", State.PROBLEM, subject.refusal)
 
 
+def _told_findings(allocation: Allocation | None) -> Iterator[Finding]:
+    """Which variables the job was read from, and whether they fit together."""
+    told = allocation.told if allocation else None
+    if told is None:
+        return
+    if told.taken:
+        taken = "; ".join(f"{what}: {where}" for what, where in told.taken)
+        yield Finding("job.variables", (), State.OK, f"taken from the batch system, {taken}")
+    for text in told.remarks:
+        yield Finding("job.variables", (), State.OK, text)
+    for text in told.contradictions:
+        remedy = "if that is wrong, give the nodes with --hostfile"
+        yield Finding("job.variables", (), State.NOTE, text, remedy)
+
+
 def _definition_findings(subject: Subject, definition: Definition, machines: tuple[Examined, ...]) -> Iterator[Finding]:
     plan = None
     if subject.allocation is not None:
@@ -106,7 +123,8 @@ def _definition_findings(subject: Subject, definition: Definition, machines: tup
             for reason in str(error).splitlines():
                 yield _with_remedy("definition", State.PROBLEM, reason)
     if plan is not None:
-        for warning in plan.warnings:
+        known = plan.allocation.told.contradictions if plan.allocation.told else ()
+        for warning in (one for one in plan.warnings if one not in known):
             yield _with_remedy("definition", State.NOTE, warning)
         yield from port_findings(plan, machines)
     yield from image_findings(machines, _image_needs(subject, definition, plan), definition.pull)

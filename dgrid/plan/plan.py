@@ -113,7 +113,7 @@ def make_plan(
         network_mode=network.mode,
         networks=_networks(network, session, allocation, submitter),
         start_order=order,
-        warnings=(*_warnings(definition), *_lost_groups(placed, submitter, facts)),
+        warnings=(*_contradictions(allocation), *_warnings(definition), *_lost_groups(placed, submitter, facts)),
     )
 
 
@@ -163,6 +163,10 @@ def _check_engines(placed: tuple[Placed, ...], facts: Facts) -> Iterator[str]:
                 f'{instance.node.name}: container "{instance.container.name}" wants GPUs, which dgrid can ask of '
                 'Docker only, and this node runs Podman — run it on nodes with Docker, or drop "gpus"'
             )
+
+
+def _contradictions(allocation: Allocation) -> tuple[str, ...]:
+    return allocation.told.contradictions if allocation.told else ()
 
 
 def _warnings(definition: Definition) -> Iterator[str]:

@@ -125,7 +125,7 @@ def test_time_between_term_and_kill(environment, system, leaves_s):
     """As the systems are delivered. Slurm's Torque commands do not hide Slurm."""
     row = ending_of(environment)
     assert row is not None
-    assert (row.system, row.leaves_s) == (system, leaves_s)
+    assert (row.name, row.leaves_s) == (system, leaves_s)
 
 
 def test_a_process_is_attached_to_the_job():

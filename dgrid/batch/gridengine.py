@@ -1,0 +1,58 @@
+"""Grid Engine: Son of Grid Engine and its relatives. Measured on 8.1.9."""
+
+from __future__ import annotations
+
+from dgrid.batch.listing import JobNodes, checked, compared, number_of, read_named, unreadable
+from dgrid.batch.sources import Surroundings
+from dgrid.batch.system import BatchSystem
+
+
+def list_nodes(around: Surroundings) -> JobNodes:
+    """``node2 4 all.q@node2 UNDEFINED`` in $PE_HOSTFILE: host, slots, queue, processors.
+
+    Without a parallel environment the job is on this machine alone, with $NSLOTS slots. Raises UsageError.
+    """
+    if not around.environment.get("PE_HOSTFILE"):
+        slots = number_of(around, "NSLOTS")
+        taken = (("nodes", "this machine: there is no $PE_HOSTFILE"), ("slots", "$NSLOTS" if slots else "none: one"))
+        return JobNodes(((around.hostname, slots or 1),), "this machine, a job without a parallel environment", taken)
+    path = around.environment["PE_HOSTFILE"]
+    text = read_named(around, "PE_HOSTFILE").decode("utf-8", "surrogateescape")
+    pairs = [_host(line, path) for line in text.splitlines() if line.strip()]
+    nodes = checked(pairs, f"file {path}", text.strip())
+    named = "the file of $PE_HOSTFILE"
+    listed = JobNodes(nodes, f"host file {path}", (("nodes and slots", named),))
+    listed = compared(listed, around, "NSLOTS", listed.slots, named)
+    return compared(listed, around, "NHOSTS", len(nodes), named)
+
+
+GRID_ENGINE = BatchSystem(
+    name="Grid Engine",
+    # JOB_ID alone shows nothing: CI systems set it as well.
+    signs=("SGE_JOB_SPOOL_DIR", "PE_HOSTFILE"),
+    job_id="JOB_ID",
+    list_nodes=list_nodes,
+    job_name="JOB_NAME",
+    owner="LOGNAME",
+    submit_directory="SGE_O_WORKDIR",
+    array_index="SGE_TASK_ID",
+    no_index="undefined",
+    prefixes=("SGE_TASK_",),
+    # Neither PE_HOSTFILE, SGE_ROOT nor ARC: an mpirun that finds them starts its processes with qrsh.
+    also=frozenset(
+        {"JOB_ID", "JOB_NAME", "NHOSTS", "NSLOTS", "PE", "QUEUE", "RESTARTED", "SGE_ACCOUNT", "SGE_O_HOST"}
+        | {"SGE_CELL", "SGE_CWD_PATH", "SGE_O_WORKDIR"}
+    ),
+    # What ssh starts is no part of the job, and survives it. -nostdin is for a qrsh in the background.
+    reach=("qrsh", "-inherit", "-nostdin"),
+    # KILL alone; with qsub -notify USR2 to all processes, and KILL after the queue's "notify" (60 s).
+    leaves_s=None,
+    signals="KILL at once; with -notify, USR2 to all processes, and KILL after the queue's notify",
+)
+
+
+def _host(line: str, path: str) -> tuple[str, int]:
+    words = line.split()
+    if len(words) < 2 or not words[1].isdecimal() or int(words[1]) < 1:
+        raise unreadable(f"file {path}", line, "a line is: host slots queue processors")
+    return words[0], int(words[1])

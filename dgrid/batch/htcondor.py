@@ -1,0 +1,89 @@
+"""HTCondor: parallel universe, and jobs of one machine. Measured on 23.9.6.
+
+The environment names neither the job nor its nodes: both are in the file of $_CONDOR_JOB_AD.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from dgrid.batch.listing import JobNodes, checked, compared, read_named, unreadable
+from dgrid.batch.sources import Surroundings
+from dgrid.batch.system import BatchSystem
+from dgrid.errors import UsageError
+
+_FILE = "_CONDOR_JOB_AD"
+_LINE = re.compile(r"\s*(\w+)\s*=\s*(.*?)\s*")
+_ID = "ClusterId.ProcId of the job ad"
+_HOSTS = "AllRemoteHosts of the job ad"
+_CPUS = "RequestCpus of the job ad"
+
+
+def read_ad(text: str) -> dict[str, str]:
+    r"""``read_ad('ClusterId = 7\nOwner = "alice"\n') == {"ClusterId": "7", "Owner": "alice"}``."""
+    found = (_LINE.fullmatch(line) for line in text.splitlines())
+    return {one[1]: _unquoted(one[2]) for one in found if one}
+
+
+def more(around: Surroundings) -> Mapping[str, str]:
+    """What the job ad says; nothing if it cannot be read, which is told when the nodes are asked for."""
+    try:
+        ad = read_ad(read_named(around, _FILE).decode("utf-8", "replace"))
+    except (UsageError, KeyError):
+        return {}
+    job_id = f"{ad['ClusterId']}.{ad.get('ProcId', '0')}" if "ClusterId" in ad else ""
+    names = ("AllRemoteHosts", "RequestCpus", "Owner", "Iwd", "JobBatchName")
+    return {_ID: job_id, **{f"{name} of the job ad": ad[name] for name in names if name in ad}}
+
+
+def list_nodes(around: Surroundings) -> JobNodes:
+    """``AllRemoteHosts = "slot1@n2,slot1@n3"``: each entry has as many slots as RequestCpus says.
+
+    Without it (in the vanilla universe) the job is on this machine alone. Raises UsageError.
+    """
+    if not around.environment.get(_ID):
+        ad = read_named(around, _FILE)
+        raise unreadable(_FILE, around.environment[_FILE], f"a file of {len(ad)} bytes without a ClusterId")
+    each = around.environment.get(_CPUS, "")
+    # An expression instead of a number is the pool's own business.
+    slots = int(each) if each.isdecimal() and int(each) > 0 else 1
+    counted = ("slots", _CPUS if each else "none: one")
+    hosts = around.environment.get(_HOSTS, "")
+    if not hosts:
+        here = (("nodes", "this machine: the job ad has no AllRemoteHosts"), counted)
+        return JobNodes(((around.hostname, slots),), "this machine, a job of one machine", here)
+    names = [name.strip().rpartition("@")[2] for name in hosts.split(",")]
+    nodes = checked([(name, slots) for name in names], _HOSTS, hosts)
+    listed = JobNodes(nodes, "HTCondor's job ad", (("nodes", _HOSTS), counted))
+    return compared(listed, around, "_CONDOR_NPROCS", len(names), _HOSTS)
+
+
+HTCONDOR = BatchSystem(
+    name="HTCondor",
+    signs=(_FILE,),
+    job_id=_ID,
+    list_nodes=list_nodes,
+    nodes_in=(_FILE,),
+    more=more,
+    job_name="JobBatchName of the job ad",
+    owner="Owner of the job ad",
+    submit_directory="Iwd of the job ad",
+    # The parallel universe starts the script on every node. It is over when process 0 ends, and ends the others.
+    rank="_CONDOR_PROCNO",
+    rank_remedy="begin the job's script with: "
+    '[ "$_CONDOR_PROCNO" = 0 ] || exec sleep infinity  (HTCondor ends it when process 0 has ended)',
+    # Nothing of _CONDOR_*, which is paths and addresses of the machine, but these. There is no variable with the id.
+    also=frozenset({"BATCH_SYSTEM", "_CONDOR_JOB_IWD", "_CONDOR_NPROCS", "_CONDOR_SLOT"}),
+    # condor_ssh needs an sshd of the job's own, and carries no environment; plain ssh is what works everywhere.
+    reach=("ssh",),
+    # TERM to the main process, KILL after job_max_vacate_time (10 minutes).
+    leaves_s=600.0,
+    signals="TERM to each node's main process, KILL after job_max_vacate_time",
+)
+
+
+def _unquoted(value: str) -> str:
+    if len(value) < 2 or not value.startswith('"') or not value.endswith('"'):
+        return value
+    return re.sub(r"\\(.)", r"\1", value[1:-1])

@@ -1,0 +1,58 @@
+"""LSF. Read in "IBM Spectrum LSF 10.1 reference, Environment variables"; not run."""
+
+from __future__ import annotations
+
+from dgrid.batch.listing import JobNodes, checked, compared, of_node_file, unreadable
+from dgrid.batch.sources import Surroundings
+from dgrid.batch.system import BatchSystem
+
+
+def list_nodes(around: Surroundings) -> JobNodes:
+    """``LSB_MCPU_HOSTS="h1 2 h2 4"``, else the file of $LSB_DJOB_HOSTFILE, else $LSB_HOSTS, a name for each slot.
+
+    LSB_HOSTS is not set for jobs with very many slots. Raises UsageError and NodeFileError.
+    """
+    environment = around.environment
+    if value := environment.get("LSB_MCPU_HOSTS"):
+        listed = _of("LSB_MCPU_HOSTS", value, _pairs(value))
+    elif environment.get("LSB_DJOB_HOSTFILE"):
+        listed = of_node_file(around, "LSB_DJOB_HOSTFILE")
+    else:
+        value = environment["LSB_HOSTS"]
+        listed = _of("LSB_HOSTS", value, [(name, 1) for name in value.split()])
+    return compared(listed, around, "LSB_DJOB_NUMPROC", listed.slots, listed.taken[0][1])
+
+
+LSF = BatchSystem(
+    name="LSF",
+    signs=("LSB_JOBID",),
+    job_id="LSB_JOBID",
+    list_nodes=list_nodes,
+    nodes_in=("LSB_MCPU_HOSTS", "LSB_DJOB_HOSTFILE", "LSB_HOSTS"),
+    job_name="LSB_JOBNAME",
+    owner="LSFUSER",
+    submit_directory="LS_SUBCWD",
+    array_index="LSB_JOBINDEX",
+    no_index="0",
+    # No lists of hosts, no files of the host, and nothing of LSF_*, where the cluster's own settings are.
+    also=frozenset(
+        {"LSB_JOBID", "LSB_JOBINDEX", "LSB_JOBNAME", "LSB_QUEUE", "LSB_RESTART", "LSB_DJOB_NUMPROC"}
+        | {"LSB_JOBINDEX_STEP", "LSB_PROJECT_NAME", "LSB_SUB_HOST", "LS_SUBCWD"}
+    ),
+    reach=("blaunch",),
+    # INT, 10 s later TERM, 10 s later KILL: JOB_TERMINATE_INTERVAL of lsb.params(5).
+    leaves_s=10.0,
+    signals="INT, TERM after JOB_TERMINATE_INTERVAL, KILL after another",
+)
+
+
+def _of(variable: str, value: str, pairs: list[tuple[str, int]]) -> JobNodes:
+    return JobNodes(checked(pairs, variable, value), f"LSF's ${variable}", (("nodes and slots", f"${variable}"),))
+
+
+def _pairs(value: str) -> list[tuple[str, int]]:
+    words = value.split()
+    names, counts = words[::2], words[1::2]
+    if len(names) != len(counts) or not all(count.isdecimal() and int(count) > 0 for count in counts):
+        raise unreadable("LSB_MCPU_HOSTS", value, 'hosts and slots are written as in "host1 2 host2 4"')
+    return list(zip(names, map(int, counts), strict=True))

@@ -1,0 +1,44 @@
+"""OAR. Measured on 2.6.1."""
+
+from __future__ import annotations
+
+from dgrid.batch.listing import JobNodes, of_node_file
+from dgrid.batch.sources import Sources, Surroundings, left_by_age
+from dgrid.batch.system import BatchSystem
+
+# OAR_RESOURCE_FILE is no list of resources: by a slip of OAR's it is the node file, too, in the job's shell.
+_FILES = ("OAR_NODEFILE", "OAR_NODE_FILE", "OAR_FILE_NODES")
+
+
+def list_nodes(around: Surroundings) -> JobNodes:
+    """One line for each resource (a core, as a rule): a host's lines are its slots."""
+    return of_node_file(around, next(name for name in _FILES if around.environment.get(name)))
+
+
+def time_left(sources: Sources, _job_id: str) -> float | None:
+    """The walltime stands in the environment, the start does not."""
+    return left_by_age(sources, "OAR_JOB_WALLTIME_SECONDS")
+
+
+OAR = BatchSystem(
+    name="OAR",
+    signs=("OAR_JOB_ID", "OAR_JOBID", "OAR_NODEFILE"),
+    job_id="OAR_JOB_ID",
+    list_nodes=list_nodes,
+    nodes_in=_FILES,
+    node_file="OAR_NODEFILE",
+    job_name="OAR_JOB_NAME",
+    owner="OAR_USER",
+    submit_directory="OAR_O_WORKDIR",
+    # A job that is no array is one of one member, with index 1.
+    array_index="OAR_ARRAY_INDEX",
+    prefixes=("OAR_",),
+    # Files of the nodes. OAR_KEY is withheld as everything that is called a key.
+    withheld=frozenset({*_FILES, "OAR_RESOURCE_FILE", "OAR_RESOURCE_PROPERTIES_FILE"}),
+    # Works with ssh too; but what ssh starts is no part of the job.
+    reach=("oarsh",),
+    # Measured: KILL alone, for oardel and at the end of the walltime. Before the end: --checkpoint with --signal.
+    leaves_s=None,
+    signals="KILL at once",
+    time_left=time_left,
+)

@@ -1,0 +1,96 @@
+"""OpenPBS and PBS Pro; also what looks like them, as Slurm's Torque commands do.
+
+Measured on OpenPBS 23.06.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from dgrid.batch.listing import JobNodes, of_node_file
+from dgrid.batch.sources import Sources, Surroundings, duration
+from dgrid.batch.system import BatchSystem
+
+# Paths and habits of the login host, which a container has nothing of; and the node file, which lies on the nodes
+# alone: the containers have their own hostfile.
+OF_THE_HOST = frozenset(
+    {
+        "PBS_NODEFILE",
+        "PBS_GPUFILE",
+        "PBS_MICFILE",
+        "PBS_O_HOME",
+        "PBS_O_LANG",
+        "PBS_O_LOGNAME",
+        "PBS_O_MAIL",
+        "PBS_O_PATH",
+        "PBS_O_SHELL",
+        "PBS_O_TZ",
+        "PBS_CONF_FILE",
+        "PBS_EXEC",
+        "PBS_HOME",
+    }
+)
+
+
+def list_nodes(around: Surroundings) -> JobNodes:
+    """The script's host first; ``mpiprocs=2`` repeats a host, ``ncpus=2`` alone does not."""
+    return of_node_file(around, "PBS_NODEFILE")
+
+
+def time_left(sources: Sources, job_id: str) -> float | None:
+    """qstat(1B), -F json. What was used lags behind by the minutes between two looks of mom; the start does not."""
+    job = _only_job(sources.ask(("qstat", "-f", "-F", "json", job_id)))
+    limit_s = duration(_entry(job, "Resource_List", "walltime"))
+    if limit_s is None:
+        return None
+    used_s = [duration(_entry(job, "resources_used", "walltime")), _since(job.get("stime"), sources.now_s)]
+    known = [used for used in used_s if used is not None]
+    return limit_s - max(known) if known else None
+
+
+# OpenPBS and PBS Pro say PBS_ARRAY_INDEX and PBS_ARRAY_ID; a member's id has brackets: 38[2].head. NCPUS is theirs
+# too. Slurm's Torque commands set just PBS_JOBID, PBS_NODEFILE and PBS_O_WORKDIR, and so look like this row.
+PBS = BatchSystem(
+    name="PBS",
+    signs=("PBS_JOBID", "PBS_NODEFILE"),
+    job_id="PBS_JOBID",
+    list_nodes=list_nodes,
+    nodes_in=("PBS_NODEFILE",),
+    node_file="PBS_NODEFILE",
+    job_name="PBS_JOBNAME",
+    owner="PBS_O_LOGNAME",
+    submit_directory="PBS_O_WORKDIR",
+    array_index="PBS_ARRAY_INDEX",
+    prefixes=("PBS_",),
+    also=frozenset({"NCPUS"}),
+    withheld=OF_THE_HOST,
+    # kill_delay of the queue, 10 s unless it is set; measured: 9 to 24 s. `qsig -s TERM` and HUP end all in 0.2 s.
+    leaves_s=10.0,
+    signals="TERM on the first node only, KILL on all nodes after the queue's kill_delay",
+    time_left=time_left,
+    attach=("pbs_attach", "-j", "-p"),
+)
+
+
+def _only_job(answer: str | None) -> dict[str, Any]:
+    try:
+        jobs = json.loads(answer or "{}").get("Jobs", {})
+        return dict(next(iter(jobs.values())))
+    except (ValueError, AttributeError, StopIteration, TypeError):
+        return {}
+
+
+def _entry(job: Mapping[str, Any], table: str, key: str) -> Any:
+    found = job.get(table)
+    return found.get(key) if isinstance(found, dict) else None
+
+
+def _since(text: Any, now_s: float) -> float | None:
+    """qstat writes times as ctime(3) does, in the time zone of this machine."""
+    try:
+        return now_s - time.mktime(time.strptime(str(text), "%a %b %d %H:%M:%S %Y"))
+    except ValueError:
+        return None

@@ -1,0 +1,116 @@
+"""Slurm: sbatch, salloc, and heterogeneous jobs.
+
+sbatch(1), "Output environment variables"; Slurm's page on heterogeneous jobs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import chain, repeat
+
+from dgrid.batch.listing import JobNodes, checked, compared, unfolded, unreadable
+from dgrid.batch.sources import Sources, Surroundings, duration
+from dgrid.batch.system import BatchSystem
+
+_COUNT = re.compile(r"(\d{1,6})(?:\(x(\d{1,6})\))?")
+
+
+def list_nodes(around: Surroundings) -> JobNodes:
+    """``SLURM_JOB_NODELIST=n[1-4]`` with ``SLURM_TASKS_PER_NODE=2(x3),1``: a task is a slot.
+
+    Where the tasks are counted for another number of nodes (as in a step), the CPUs of each node are its slots. The
+    nodes of a heterogeneous job are those of all its components. Raises UsageError.
+    """
+    pairs: list[tuple[str, int]] = []
+    taken: dict[tuple[str, str], None] = {}
+    contradictions: list[str] = []
+    for group in _groups(around.environment):
+        variable = _first_set(around.environment, group, "SLURM_JOB_NODELIST", "SLURM_NODELIST")
+        names = unfolded(variable, around.environment[variable])
+        counted, slots = _slots(around, group, variable, len(names), contradictions)
+        pairs += zip(names, slots, strict=True)
+        taken |= {("nodes", f"${variable}"): None, ("slots", counted): None}
+    variables = ", ".join(text for what, text in taken if what == "nodes")
+    nodes = checked(pairs, variables.replace("$", ""), ",".join(name for name, _ in pairs))
+    listed = JobNodes(nodes, f"Slurm's {variables}", tuple(taken), tuple(contradictions))
+    if len(_groups(around.environment)) > 1:  # there the variable counts the first component's
+        return listed
+    return compared(listed, around, "SLURM_JOB_NUM_NODES", len(nodes), variables)
+
+
+def time_left(sources: Sources, job_id: str) -> float | None:
+    """squeue(1), %L: days-hours:minutes:seconds, and words where there is no limit. It knows of changes."""
+    answer = sources.ask(("squeue", "--noheader", f"--jobs={job_id}", "--format=%L"))
+    if answer is not None:
+        return duration(answer.strip())
+    end = sources.environment.get("SLURM_JOB_END_TIME", "")  # sbatch(1): seconds since 1970
+    return int(end) - sources.now_s if end.isdecimal() else None
+
+
+# No SLURM_JOBID, SLURM_NODELIST, SLURM_TASKS_PER_NODE, SLURM_STEP_*, SLURM_PROCID in containers: an mpirun that finds
+# them there starts its processes with srun, which no image has.
+SLURM = BatchSystem(
+    name="Slurm",
+    signs=("SLURM_JOB_ID", "SLURM_JOBID"),
+    job_id="SLURM_JOB_ID",
+    list_nodes=list_nodes,
+    nodes_in=("SLURM_JOB_NODELIST", "SLURM_NODELIST"),
+    job_name="SLURM_JOB_NAME",
+    owner="SLURM_JOB_USER",
+    submit_directory="SLURM_SUBMIT_DIR",
+    array_index="SLURM_ARRAY_TASK_ID",
+    # In a batch script it is 0, as it is in a step of one task.
+    rank="SLURM_PROCID",
+    rank_remedy="call dgrid in the batch script itself, without srun",
+    prefixes=("SLURM_ARRAY_", "SLURM_JOB_"),
+    also=frozenset({"SLURM_SUBMIT_DIR", "SLURM_SUBMIT_HOST", "SLURM_CLUSTER_NAME", "SLURM_RESTART_COUNT"}),
+    withheld=frozenset({"SLURM_JOB_NODELIST", "SLURM_JOB_CPUS_PER_NODE", "SLURM_JOB_GPUS"}),
+    reach=("srun", "--overlap", "-N1", "-w"),
+    # slurm.conf(5), KillWait: 30 s, "scontrol show config" tells a site's own. Before the end: sbatch --signal.
+    leaves_s=30.0,
+    signals="TERM, KILL after KillWait",
+    time_left=time_left,
+)
+
+
+def _groups(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """What the names of the variables of each component end in: ("",) for a usual job."""
+    for size, ending in (("SLURM_HET_SIZE", "_HET_GROUP_"), ("SLURM_PACK_SIZE", "_PACK_GROUP_")):  # up to Slurm 19.05
+        said = environment.get(size, "")
+        if said.isdecimal() and int(said) > 1:
+            groups = tuple(f"{ending}{number}" for number in range(min(int(said), 10_000)))
+            return tuple(one for one in groups if environment.get(f"SLURM_JOB_NODELIST{one}")) or ("",)
+    return ("",)
+
+
+def _first_set(environment: Mapping[str, str], group: str, *names: str) -> str:
+    found = (f"{name}{group}" for name in names if environment.get(f"{name}{group}"))
+    return next(found, f"{names[0]}{group}")
+
+
+def _slots(
+    around: Surroundings, group: str, nodes: str, count: int, contradictions: list[str]
+) -> tuple[str, tuple[int, ...]]:
+    """Where the slots come from, and those of each node."""
+    misfits: list[str] = []
+    for variable in (f"SLURM_TASKS_PER_NODE{group}", f"SLURM_JOB_CPUS_PER_NODE{group}"):
+        value = around.environment.get(variable, "")
+        counts = tuple(_counts(variable, value)) if value else ()
+        if counts and sum(times for _, times in counts) == count:
+            contradictions += [f"{misfit}; the slots are those of ${variable}" for misfit in misfits]
+            return f"${variable}", tuple(chain.from_iterable(repeat(slots, times) for slots, times in counts))
+        if counts:
+            number = sum(times for _, times in counts)
+            misfits.append(f"${variable} is {value}, which is for {number} and not for the {count} nodes of ${nodes}")
+    contradictions += [f"{misfit}; one slot a node was taken" for misfit in misfits]
+    return "none: one a node", (1,) * count
+
+
+def _counts(variable: str, value: str) -> Iterator[tuple[int, int]]:
+    """``"2(x3),1"``: (2, 3), (1, 1)."""
+    for part in value.split(","):
+        found = _COUNT.fullmatch(part.strip())
+        if found is None or int(found[1]) < 1:
+            raise unreadable(variable, value, 'counts are written as in "2(x3),1"')
+        yield int(found[1]), int(found[2] or 1)

@@ -1,0 +1,45 @@
+"""Torque. Measured on 6.1-dev."""
+
+from __future__ import annotations
+
+import re
+
+from dgrid.batch.listing import JobNodes, of_node_file
+from dgrid.batch.openpbs import OF_THE_HOST
+from dgrid.batch.sources import Sources, Surroundings, duration, left_by_age
+from dgrid.batch.system import BatchSystem
+
+
+def list_nodes(around: Surroundings) -> JobNodes:
+    """``nodes=2:ppn=2`` repeats each host; the file lies on the first host only."""
+    return of_node_file(around, "PBS_NODEFILE", total="PBS_NP")
+
+
+def time_left(sources: Sources, job_id: str) -> float | None:
+    """qstat -f says "Walltime.Remaining = 8598"; without it there is $PBS_WALLTIME, and the age of the job."""
+    found = re.search(
+        r"^\s*Walltime\.Remaining = ([\d:]+)\s*$", sources.ask(("qstat", "-f", job_id)) or "", re.MULTILINE
+    )
+    return duration(found[1]) if found else left_by_age(sources, "PBS_WALLTIME")
+
+
+# Torque alone counts nodes and processors (PBS_NP, PBS_NUM_NODES, PBS_NUM_PPN) and says PBS_ARRAYID.
+TORQUE = BatchSystem(
+    name="Torque",
+    signs=("PBS_NUM_NODES", "PBS_NUM_PPN", "PBS_NP"),
+    job_id="PBS_JOBID",
+    list_nodes=list_nodes,
+    nodes_in=("PBS_NODEFILE",),
+    node_file="PBS_NODEFILE",
+    job_name="PBS_JOBNAME",
+    owner="PBS_O_LOGNAME",
+    submit_directory="PBS_O_WORKDIR",
+    array_index="PBS_ARRAYID",
+    prefixes=("PBS_",),
+    withheld=OF_THE_HOST,
+    # kill_delay, 2 s unless it is set; measured: hardly any.
+    leaves_s=2.0,
+    signals="TERM on all nodes, KILL after kill_delay, on other nodes at once",
+    time_left=time_left,
+    attach=("pbs_track", "-j", "-a"),
+)
