@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-from dgrid.cli.allocation import find_allocation, find_submitter
+from dgrid.cli.allocation import find_allocation, find_nodes, find_submitter
+from dgrid.cli.looking import Where, find_places
 from dgrid.errors import NodeFileError, UsageError
 
 ME = socket.gethostname()
@@ -89,3 +90,63 @@ def test_the_submitter_is_the_user_of_this_process():
     """With its real ids and groups."""
     found = find_submitter()
     assert (found.uid, found.gid, set(found.groups)) == (os.getuid(), os.getgid(), set(os.getgroups()))
+
+
+def slurm(**changes):
+    return {"SLURM_JOB_ID": "9", "SLURM_JOB_NODELIST": f"{ME},far[1-2]", "SLURM_TASKS_PER_NODE": "2(x3)", **changes}
+
+
+@pytest.fixture
+def job_ad(tmp_path):
+    path = tmp_path / ".job.ad"
+    path.write_text(f'ClusterId = 5\nProcId = 0\nAllRemoteHosts = "slot1@{ME},slot1@far"\n')
+    return {"_CONDOR_JOB_AD": str(path), "_CONDOR_PROCNO": "0", "_CONDOR_NPROCS": "2"}
+
+
+def test_slurms_own_variables_name_the_nodes():
+    """Without any option, as in a script of sbatch."""
+    made = find_allocation(None, None, slurm())
+    assert [(node.name, node.slots) for node in made.nodes] == [(ME, 2), ("far1", 2), ("far2", 2)]
+    assert (made.batch_system, made.job_id, made.source) == ("Slurm", "9", "Slurm's $SLURM_JOB_NODELIST")
+    assert made.told is not None
+    assert made.told.reach == ("srun", "--overlap", "-N1", "-w")
+    assert ("slots", "$SLURM_TASKS_PER_NODE") in made.told.taken
+
+
+def test_a_file_of_the_batch_system_is_read(job_ad):
+    """HTCondor's job ad has the nodes, and the job's id."""
+    made = find_allocation(None, None, job_ad)
+    assert ([node.name for node in made.nodes], made.job_id) == ([ME, "far"], "5.0")
+
+
+def test_options_win_over_any_batch_system(node_file, job_ad):
+    """Also where a process of it would be refused, or its file has gone; the job's id stays known."""
+    second = {**job_ad, "_CONDOR_PROCNO": "1"}
+    with pytest.raises(UsageError, match="this is process 1 of the job that HTCondor has started on all"):
+        find_allocation(None, None, second)
+    assert find_allocation(node_file, None, second).job_id == "5.0"
+    assert find_allocation(None, 2, second).machines == 1
+    gone = {**job_ad, "_CONDOR_JOB_AD": "/no/such/ad"}
+    with pytest.raises(UsageError, match=r"\$_CONDOR_JOB_AD: /no/such/ad: cannot read .* is the job still there"):
+        find_allocation(None, None, gone)
+    assert find_allocation(node_file, None, gone).slots == 3
+
+
+def test_two_systems_at_once_are_said(node_file):
+    """Which was taken for what; no contradiction, as that is how Slurm's Torque commands are."""
+    made = find_allocation(None, None, slurm(PBS_JOBID="9", PBS_NODEFILE=node_file))
+    assert made.told is not None
+    assert (made.source, made.told.contradictions) == (f"node file {node_file}", ())
+    assert made.told.remarks == (
+        "there are variables of Slurm, too: the job is taken to be one of PBS, the inner of them; Slurm ends it",
+    )
+
+
+def test_the_jobs_nodes_are_looked_at_from_any_host():
+    """dgrid ps within the job; a job without known nodes is looked at here only."""
+    where = Where(None, None, None, None, None, None, None)
+    elsewhere = slurm(SLURM_JOB_NODELIST="far[1-3]")
+    places = find_places(where, elsewhere)
+    assert ([node.name for node in places.nodes], places.job) == (["far1", "far2", "far3"], "9")
+    assert [node.name for node in find_places(where, {"SLURM_JOB_ID": "9"}).nodes] == [ME]
+    assert find_nodes(None, None, elsewhere)[1].name == "far1"

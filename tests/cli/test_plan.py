@@ -120,3 +120,18 @@ def test_bad_input_ends_with_the_code_of_wrong_usage(job):
     shown = plan(job)
     assert (shown.returncode, shown.stdout) == (2, "")
     assert shown.stderr == 'nodes:1:2: "b;d" contains ";", which no host name has\n'
+
+
+def test_what_the_batch_system_told_is_shown(job):
+    """With the variables it was taken from; variables that contradict are warnings."""
+    environment = {"SLURM_JOB_ID": "9", "SLURM_JOB_NODELIST": f"{ME},far[1-3]", "SLURM_TASKS_PER_NODE": "2(x3)"}
+    shown = json.loads(dgrid("plan", "--dockdef=job.json", "--json", cwd=job, environment=environment).stdout)
+    batch = shown["batch"]
+    assert (batch["system"], batch["ended_by"], batch["leaves_s"]) == ("Slurm", "Slurm", 30.0)
+    assert (batch["reach"], batch["remarks"]) == (["srun", "--overlap", "-N1", "-w"], [])
+    assert batch["taken"] == {"nodes": "$SLURM_JOB_NODELIST", "slots": "none: one a node", "job": "$SLURM_JOB_ID"}
+    assert shown["warnings"][0] == batch["contradictions"][0]
+    assert "is 2(x3), which is for 3 and not for the 4 nodes of $SLURM_JOB_NODELIST" in batch["contradictions"][0]
+        "$SLURM_TASKS_PER_NODE is 2(x3), which is for 3 and not for the 4 nodes"
+    )
+    assert json.loads(dgrid("plan", "--dockdef=job.json", "--json", cwd=job).stdout)["batch"] is None

@@ -1,0 +1,191 @@
+"""Environments of jobs, cut short, and the files they name.
+
+"Measured": names of variables, and forms of values and files, are those seen in real jobs of that version; hosts, paths
+and numbers are partly others. What is not measured has the document it was read in.
+"""
+
+from __future__ import annotations
+
+from dgrid.batch.sources import Surroundings
+from dgrid.errors import UsageError
+
+# Measured: OpenPBS 23.06 (master of 2026-04), an array member, mpiprocs=2; the script's host is first. PBS_JOBNAME and
+# PBS_O_LOGNAME after the PBS Professional 2022.1 Reference Guide.
+OPENPBS = {
+    "PBS_JOBID": "38[2].head",
+    "PBS_JOBNAME": "job.sh",
+    "PBS_NODEFILE": "/var/spool/pbs/aux/38[2].head",
+    "PBS_ARRAY_INDEX": "2",
+    "PBS_ARRAY_ID": "38[].head",
+    "PBS_O_WORKDIR": "/home/alice/job",
+    "PBS_O_LOGNAME": "alice",
+    "PBS_O_PATH": "/usr/bin",
+    "PBS_O_HOME": "/home/alice",
+    "PBS_JOBCOOKIE": "0123456789ABCDEF",
+    "PBS_MOMPORT": "15003",
+    "NCPUS": "2",
+    "TMPDIR": "/var/tmp/pbs.38[2].head",
+    "HOME": "/home/alice",
+}
+OPENPBS_FILES = {"/var/spool/pbs/aux/38[2].head": "n2\nn2\nn1\nn1\n"}
+
+# Measured: Torque 6.1-dev, nodes=2:ppn=2.
+TORQUE = {
+    "PBS_JOBID": "0.head",
+    "PBS_NODEFILE": "/var/spool/torque/aux/0.head",
+    "PBS_NP": "4",
+    "PBS_NUM_NODES": "2",
+    "PBS_NUM_PPN": "2",
+    "PBS_ARRAYID": "3",
+    "PBS_JOBCOOKIE": "FEDCBA9876543210",
+}
+TORQUE_FILES = {"/var/spool/torque/aux/0.head": "n1\nn1\nn2\nn2\n"}
+
+# Names after sbatch(1) of Slurm 24.11, "Output environment variables".
+SLURM = {
+    "SLURM_JOB_ID": "17",
+    "SLURM_JOBID": "17",
+    "SLURM_JOB_NAME": "analysis",
+    "SLURM_JOB_USER": "alice",
+    "SLURM_SUBMIT_DIR": "/home/alice/job",
+    "SLURM_ARRAY_TASK_ID": "4",
+    "SLURM_JOB_NODELIST": "n[1-3],gpu1",
+    "SLURM_NODELIST": "n[1-3],gpu1",
+    "SLURM_TASKS_PER_NODE": "2(x3),1",
+    "SLURM_JOB_CPUS_PER_NODE": "8(x4)",
+    "SLURM_JOB_NUM_NODES": "4",
+    "SLURM_PROCID": "0",
+    "SLURM_STEP_ID": "0",
+}
+# Names after Slurm's page on heterogeneous jobs, 24.11.
+SLURM_HETEROGENEOUS = {
+    "SLURM_JOB_ID": "20",
+    "SLURM_HET_SIZE": "2",
+    "SLURM_JOB_NODELIST": "n1",
+    "SLURM_JOB_NUM_NODES": "1",
+    "SLURM_TASKS_PER_NODE": "1",
+    "SLURM_JOB_NODELIST_HET_GROUP_0": "n1",
+    "SLURM_TASKS_PER_NODE_HET_GROUP_0": "1",
+    "SLURM_JOB_NODELIST_HET_GROUP_1": "big[08-10]",
+    "SLURM_JOB_CPUS_PER_NODE_HET_GROUP_1": "4(x2),2",
+}
+SLURM_WITH_TORQUE_COMMANDS = {
+    "PBS_JOBID": "7",
+    "PBS_NODEFILE": "/tmp/nodes.7",
+    "PBS_O_WORKDIR": "/home/alice",
+    "SLURM_JOB_ID": "7",
+    "SLURM_JOB_NODELIST": "n[1-2]",
+}
+SLURM_FILES = {"/tmp/nodes.7": "n1\nn2\n"}
+
+# Measured: OAR 2.6.1 of Debian trixie, oarsub -l nodes=2; two resources a node. OAR_KEY's value was a number.
+OAR = {
+    "OAR_JOB_ID": "1",
+    "OAR_JOBID": "1",
+    "OAR_ARRAY_ID": "1",
+    "OAR_ARRAY_INDEX": "1",
+    "OAR_JOB_NAME": "",
+    "OAR_JOB_WALLTIME_SECONDS": "300",
+    "OAR_USER": "alice",
+    "OAR_O_WORKDIR": "/home/alice",
+    "OAR_NODEFILE": "/var/lib/oar/1",
+    "OAR_NODE_FILE": "/var/lib/oar/1",
+    "OAR_FILE_NODES": "/var/lib/oar/1",
+    "OAR_RESOURCE_FILE": "/var/lib/oar/1",
+    "OAR_RESOURCE_PROPERTIES_FILE": "/var/lib/oar/1_resources",
+    "OAR_KEY": "1",
+    "OARDIR": "/usr/lib/oar",
+    "SUDO_COMMAND": "OAR",
+}
+OAR_FILES = {"/var/lib/oar/1": "node1\nnode1\nnode2\nnode2\n"}
+
+# Measured: Grid Engine 8.1.9 of Debian trixie, qsub -pe nodes 2.
+GRID_ENGINE = {
+    "JOB_ID": "1",
+    "JOB_NAME": "env.sh",
+    "JOB_SCRIPT": "/var/spool/gridengine/execd/labs-snode2/job_scripts/1",
+    "PE": "nodes",
+    "PE_HOSTFILE": "/var/spool/gridengine/execd/labs-snode2/active_jobs/1.1/pe_hostfile",
+    "NSLOTS": "2",
+    "NHOSTS": "2",
+    "NQUEUES": "2",
+    "QUEUE": "all.q",
+    "LOGNAME": "alice",
+    "SGE_TASK_ID": "undefined",
+    "SGE_O_WORKDIR": "/home/alice",
+    "SGE_JOB_SPOOL_DIR": "/var/spool/gridengine/execd/labs-snode2/active_jobs/1.1",
+    "SGE_ROOT": "/var/lib/gridengine",
+    "ARC": "lx-amd64",
+    "ENVIRONMENT": "BATCH",
+}
+GRID_ENGINE_FILES = {
+    GRID_ENGINE["PE_HOSTFILE"]: "labs-snode2 1 all.q@labs-snode2 UNDEFINED\nlabs-snode1 1 all.q@labs-snode1 UNDEFINED\n"
+}
+
+# Measured: HTCondor 23.9.6 of Debian trixie, parallel universe, machine_count=2, and AllRemoteHosts of its job ad; the
+# ad's other lines, and _CONDOR_CREDS, after the HTCondor 23 manual.
+HTCONDOR = {
+    "BATCH_SYSTEM": "HTCondor",
+    "_CONDOR_JOB_AD": "/var/lib/condor/execute/dir_77/.job.ad",
+    "_CONDOR_MACHINE_AD": "/var/lib/condor/execute/dir_77/.machine.ad",
+    "_CONDOR_SCRATCH_DIR": "/var/lib/condor/execute/dir_77",
+    "_CONDOR_JOB_IWD": "/home/alice",
+    "_CONDOR_SLOT": "slot1",
+    "_CONDOR_PROCNO": "0",
+    "_CONDOR_NPROCS": "2",
+    "_CONDOR_CREDS": "/var/lib/condor/execute/dir_77/.condor_creds",
+}
+HTCONDOR_FILES = {
+    HTCONDOR["_CONDOR_JOB_AD"]: (
+        'AllRemoteHosts = "slot1@cnode2,slot1@cnode3"\nClusterId = 5\nProcId = 0\n'
+        'Owner = "alice"\nIwd = "/home/alice"\n'
+        'Requirements = (TARGET.Arch == "X86_64") && (TARGET.OpSys == "LINUX")\nRequestCpus = 1\n'
+    )
+}
+
+# After "IBM Spectrum LSF 10.1 reference, Environment variables".
+LSF = {
+    "LSB_JOBID": "1234",
+    "LSB_JOBINDEX": "0",
+    "LSB_JOBNAME": "analysis",
+    "LSB_MCPU_HOSTS": "hostB 2 hostA 4",
+    "LSB_HOSTS": "hostB hostB hostA hostA hostA hostA",
+    "LSB_DJOB_NUMPROC": "6",
+    "LSB_DJOB_HOSTFILE": "/home/alice/.lsbatch/1234.hostfile",
+    "LSFUSER": "alice",
+    "LS_SUBCWD": "/home/alice/job",
+    "LSF_ENVDIR": "/etc/lsf",
+}
+LSF_FILES = {LSF["LSB_DJOB_HOSTFILE"]: "hostB\nhostB\nhostA\nhostA\nhostA\nhostA\n"}
+
+# After flux-environment(7) and flux-hostlist(1) of flux-core: a script of `flux batch` has FLUX_URI alone.
+FLUX = {"FLUX_URI": "local:///tmp/flux-Xy/local-0"}
+FLUX_SAYS = {
+    ("flux", "getattr", "jobid"): "ƒ3ETxsR9H\n",
+    ("flux", "hostlist", "local"): "host[2-3]\n",
+    ("flux", "resource", "list", "-n", "-o", "{ncores}"): "8\n0\n0\n",
+}
+
+FILES = {
+    **OPENPBS_FILES,
+    **TORQUE_FILES,
+    **SLURM_FILES,
+    **OAR_FILES,
+    **GRID_ENGINE_FILES,
+    **HTCONDOR_FILES,
+    **LSF_FILES,
+}
+
+
+def around(environment, changes=None, files=None):
+    """The environment with changes (None takes a variable away), its files, and what flux says."""
+    there = FILES if files is None else files
+
+    def read(path):
+        if path not in there:
+            raise UsageError(f"{path}: cannot read this file of the job (No such file or directory)")
+        return there[path].encode()
+
+    merged = {**environment, **(changes or {})}
+    left = {name: value for name, value in merged.items() if value is not None}
+    return Surroundings(left, read, FLUX_SAYS.get, "n1")
