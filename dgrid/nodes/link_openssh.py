@@ -40,11 +40,14 @@ _SESSIONS = 6  # at a time: sshd allows 10 (MaxSessions in sshd_config(5)), and 
 class OpenSshLink:
     """One ssh master process to ``node``; made by ``connect``."""
 
-    def __init__(self, node: str, directory: Path, master: subprocess.Popen[bytes]) -> None:
+    def __init__(
+        self, node: str, directory: Path, master: subprocess.Popen[bytes], keeper: subprocess.Popen[bytes]
+    ) -> None:
         self.node = node
         self.scratch: str | None = str(directory)
         self._directory = directory
         self._master = master
+        self._keeper = keeper
         self._lock = threading.Lock()
         self._forwards: dict[str, Path] = {}
         self._numbers = itertools.count(1)
@@ -106,6 +109,7 @@ class OpenSshLink:
             self._master.kill()
             self._master.wait()
         shutil.rmtree(self._directory, ignore_errors=True)
+        self._keeper.communicate()
 
     def _forward(self, socket_path: str, timeout_s: float) -> Path:
         with self._lock:
@@ -138,12 +142,13 @@ def connect(node: str, timeout_s: float) -> OpenSshLink:
         directory = Path(tempfile.mkdtemp(prefix="dgrid-"))
     except OSError as error:
         raise LinkError(node, f"there is no room on this machine for ssh's sockets ({error.strerror})") from error
+    keeper = _start_keeper(directory)
     try:
         master = _start_master(node, directory, timeout_s)
     except FileNotFoundError as error:
-        shutil.rmtree(directory)
+        keeper.communicate()
         raise LinkError(node, "the ssh client is not installed on this machine") from error
-    link = OpenSshLink(node, directory, master)
+    link = OpenSshLink(node, directory, master, keeper)
     try:
         if not _is_up(LocalResident(master), timeout_s + 5):
             raise _why(node, (directory / "errors").read_text(errors="replace").strip())
@@ -163,6 +168,18 @@ def _start_master(node: str, directory: Path, timeout_s: float) -> subprocess.Po
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True
         )
+
+
+def _start_keeper(directory: Path) -> subprocess.Popen[bytes]:
+    """A process that removes the directory when this one has gone, however early: leashes are not there yet."""
+    script = """trap '' HUP INT QUIT TERM; read -r _; rm -rf "$0\""""
+    return subprocess.Popen(
+        ["/bin/sh", "-c", script, str(directory)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _is_up(master: LocalResident, timeout_s: float) -> bool:

@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -285,3 +287,16 @@ def test_forwardings_of_the_users_own_do_not_stand_in_the_way(use_ssh, shared_ss
         assert stream.recv(1) == b"x"
     first.close()
     second.close()
+
+
+def test_a_dgrid_killed_before_its_leashes_leaves_no_directory(use_ssh, shared_sshd, tmp_path):
+    """What the ssh client keeps in a temporary directory goes with dgrid, however that ends."""
+    use_ssh(shared_sshd.config())
+    script = "from dgrid.nodes.link_openssh import connect; connect('node1', 10); print('up', flush=True); input()"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"up\n"
+        assert list(tmp_path.glob("dgrid-*"))
+        process.kill()
+    assert until(lambda: not list(tmp_path.glob("dgrid-*")))
