@@ -20,6 +20,7 @@ _LIMIT_S = {Kind.LOUD: 45.0, Kind.ASKED: 45.0, Kind.SILENT: 60.0, Kind.DISTURBED
 class Verdict:
     """What came of a trial; ``gone_s`` is None where something stays.
 
+    ``bare_s`` is the time until all was gone but the leashes' own processes, which stay to look again.
     ``harmed`` is what of the bystanders is not there any more; ``ended`` are those of the runs among them that the
     harness itself has ended, by killing their engine. ``records`` are what the engine forgot, see node/observer.py.
     ``missed``: the run, or the victim, was not there any more. ``late_trials``: whose traces appeared that should
@@ -29,6 +30,7 @@ class Verdict:
     trial: Trial
     missed: bool
     gone_s: float | None
+    bare_s: float | None
     left: Sequence[str]
     harmed: Sequence[str]
     ended: Sequence[str]
@@ -68,13 +70,16 @@ def conduct(trial: Trial, lane: Lane, base_s: float) -> Verdict:
     left = sorted({*end.left, *(trace for look in silence for trace in look["left"])})
     missed = struck.at is None
     harmed, ended = (end.steady, end.missing) if _ends_bystanders(trial) else (end.missing, [])
-    gone_s = max(0.0, end.clear_at - _since(trial, struck, end.ended_at))
+    since = _since(trial, struck, end.ended_at)
+    gone_s, bare_s = max(0.0, end.clear_at - since), max(0.0, end.bare_at - since)
     if struck.at is not None and silence:
         gone_s = max(gone_s, *(look["clear_at"] - struck.at for look in silence))
+        bare_s = max(bare_s, *(look["bare_at"] - struck.at for look in silence))
     return Verdict(
         trial=trial,
         missed=missed,
         gone_s=None if left else gone_s,
+        bare_s=None if left else bare_s,
         left=left,
         harmed=harmed,
         ended=ended,

@@ -18,12 +18,14 @@ _LISTS_S = 4.0
 class Ending:
     """``code`` is the launcher's, negative a signal's. Times are of the machine's monotonic clock.
 
+    At ``clear_at`` the last trace was gone, at ``bare_at`` the last but the leashes' own processes.
     ``trials`` are all whose traces were seen. The lists are of traces, each with its node; see node/observer.py.
     """
 
     code: int | None
     ended_at: float
     clear_at: float
+    bare_at: float
     stderr: Sequence[str]
     trials: frozenset[str]
     left: Sequence[str]
@@ -44,6 +46,7 @@ def ending(lane: Lane, run: str, limit_s: float) -> Ending:
         code=end["code"],
         ended_at=end["at"] or clear_at,
         clear_at=clear_at,
+        bare_at=max(look["bare_at"] for look in looks),
         stderr=end["stderr"],
         trials=frozenset(name for look in looks for name in look["trials"]),
         left=found["left"] + ([] if end["over"] else [f"{lane.head.node}: dgrid, for {_RUN_LIMIT_S:g} s"]),
@@ -55,7 +58,7 @@ def ending(lane: Lane, run: str, limit_s: float) -> Ending:
 
 def settled(agents: Sequence[Agent], limit_s: float) -> list[dict[str, Any]]:
     """Wait on all these nodes at once until no trace is there."""
-    orders = [agent.order("settle", timeout_s=limit_s, ignore=[]) for agent in agents]
+    orders = [agent.order("settle", timeout_s=limit_s) for agent in agents]
     return [order.result(limit_s + 60) for order in orders]
 
 

@@ -32,6 +32,7 @@ def _killed_at(number: int, which: str) -> Callable[[Lane], Verdict]:
             trial=trial,
             missed=end.code == 0,
             gone_s=None if end.left else max(0.0, end.clear_at - end.ended_at),
+            bare_s=None if end.left else max(0.0, end.bare_at - end.ended_at),
             left=end.left,
             harmed=end.missing,
             ended=[],

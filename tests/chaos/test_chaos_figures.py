@@ -12,9 +12,18 @@ from figures import by_blow, is_red, summary, times_of, upper_bound
 def verdict(gone_s: float | None = 1.0, kind: str = "loud", **changed: Any) -> dict[str, Any]:
     blow = {"kind": kind}
     return {
-        "blow": "launcher:KILL", "missed": False, "gone_s": gone_s, "left": [], "harmed": [], "late_trials": [],
-        "records": [], "code_fits": True, "trial": {"blow": blow}, **changed,
-    }  # fmt: skip
+        "blow": "launcher:KILL",
+        "missed": False,
+        "gone_s": gone_s,
+        "bare_s": gone_s and gone_s / 2,
+        "left": [],
+        "harmed": [],
+        "late_trials": [],
+        "records": [],
+        "code_fits": True,
+        "trial": {"blow": blow},
+        **changed,
+    }
 
 
 def test_times_are_ranked() -> None:
@@ -58,8 +67,8 @@ def test_a_summary_counts_what_matters() -> None:
     )
     assert "6 trials, 5 of them hit a run in progress" in text
     assert "1 leaks, 1 bystanders harmed, 2 later than promised" in text
-    assert "| killed outright (launcher, leash) | 3 | 2.0 | 11.0 | 11.0 | 10 |" in text
-    assert "| silent loss (partition, frozen node) | 1 | 30.0 | 30.0 | 30.0 | 25 |" in text
+    assert "| killed outright (launcher, leash) | 3 | 1.0 | 5.5 | 2.0 | 11.0 | 11.0 | 10 |" in text
+    assert "| silent loss (partition, frozen node) | 1 | 15.0 | 15.0 | 30.0 | 30.0 | 30.0 | 25 |" in text
 
 
 def test_each_victim_has_its_row() -> None:

@@ -18,9 +18,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from observer import Observer
-
-_LEASH = "dgrid-leash"
+from observer import LEASH, Observer
 
 
 class Run:
@@ -129,7 +127,7 @@ class Agent:
 
     def signal_leash(self, name: str, whole: bool, pick: int) -> Any:
         """Signal the trial's leash on this node, all its processes or one of them; None if there is none."""
-        found = [one for one in self._observer.extra_processes() if _LEASH in one.command]
+        found = [one for one in self._observer.extra_processes() if LEASH in one.command]
         found.sort(key=lambda one: one.pid)
         at = time.monotonic()
         for one in found if whole or not found else [found[pick % len(found)]]:
@@ -148,7 +146,7 @@ class Agent:
     def await_leash(self, there: bool, timeout_s: float) -> bool:
         """Wait until the trial's leash is on this node, or is not; whether that came in time."""
         deadline = time.monotonic() + timeout_s
-        while any(_LEASH in one.command for one in self._observer.extra_processes()) is not there:
+        while any(LEASH in one.command for one in self._observer.extra_processes()) is not there:
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.002)
@@ -161,7 +159,10 @@ class Agent:
         """
         deadline, looks, held = time.monotonic() + timeout_s, set[str](), None
         while held is None and time.monotonic() < deadline:
-            for one in self._observer.extra_processes():
+            processes = self._observer.extra_processes()
+            if not any(LEASH in one.command for one in processes):
+                return False
+            for one in processes:
                 if one.command.startswith("docker ps") and one.key not in looks:
                     looks.add(one.key)
                     held = one.pid if len(looks) == 2 else None
@@ -215,8 +216,8 @@ class Agent:
     def extra(self) -> Any:
         return sorted(self._observer.extra())
 
-    def settle(self, timeout_s: float, ignore: list[int]) -> Any:
-        return self._observer.settle(timeout_s, ignore)
+    def settle(self, timeout_s: float) -> Any:
+        return self._observer.settle(timeout_s)
 
     def differences(self) -> Any:
         return self._observer.differences()

@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Collection
 
 from traces import Process, Processes, is_engine, things, trial_of
+
+LEASH = "dgrid-leash"
+"""The word in the command line of every process of a leash."""
 
 _POLL_S = 0.08
 _QUIET_POLLS = 3
@@ -45,6 +47,7 @@ class Observer:
         self._processes: dict[str, str] = {}
         self._steady: set[str] = set()
         self._records: set[str] = set()
+        self._leash_sessions: set[int] = set()
         self._reader = Processes()
 
     def remember(self) -> int:
@@ -64,9 +67,9 @@ class Observer:
         """All that is there now is to outlive even the engine, as long as that has live-restore."""
         self._steady = things() | engine_lists() | {one.line for one in self._own_processes().values()}
 
-    def extra(self, ignore: Collection[int] = ()) -> set[str]:
-        """What is there in addition, without asking the engine; ``ignore`` are process numbers."""
-        return (things() - self._things) | {one.line for one in self.extra_processes(ignore)}
+    def extra(self) -> set[str]:
+        """What is there in addition, without asking the engine."""
+        return self._extra_and_leash()[0]
 
     def new_containers(self) -> int:
         """How many containers the engine lists in addition."""
@@ -77,16 +80,13 @@ class Observer:
         now = self._own_processes()
         return (self._things - things()) | {line for key, line in self._processes.items() if key not in now}
 
-    def extra_processes(self, ignore: Collection[int] = ()) -> list[Process]:
+    def extra_processes(self) -> list[Process]:
         """Processes that are new, unless a bystander or this program started them."""
         now = self._reader.now()
         return [
             one
             for one in now.values()
-            if one.key not in self._processes
-            and one.pid not in ignore
-            and not is_engine(one)
-            and not self._belongs(one, now)
+            if one.key not in self._processes and not is_engine(one) and not self._belongs(one, now)
         ]
 
     def family(self, pid: int) -> set[int]:
@@ -94,21 +94,33 @@ class Observer:
         now = self._reader.now()
         return {one.pid for one in now.values() if any(elder.pid == pid for elder in _line(one, now))}
 
-    def settle(self, timeout_s: float, ignore: Collection[int]) -> dict[str, object]:
-        """Look until nothing is there in addition, some looks long; the time of the last trace, and what is left."""
-        deadline, quiet, clear_at, left = time.monotonic() + timeout_s, 0, time.monotonic(), set[str]()
-        trials: set[str] = set()
+    def settle(self, timeout_s: float) -> dict[str, object]:
+        """Look until nothing is there in addition, some looks long.
+
+        ``clear_at`` is when the last trace went, ``bare_at`` when the last but the leash's own processes did, which
+        stay to look again; both by the first look without. ``left`` is what is there at the end, if it came to that.
+        """
+        deadline, quiet, left, trials = time.monotonic() + timeout_s, 0, set[str](), set[str]()
+        clear_at = bare_at = None
         while quiet < _QUIET_POLLS:
-            left = self.extra(ignore)
+            left, own = self._extra_and_leash()
             trials |= {name for trace in left if (name := trial_of(trace))}
-            if left:
-                quiet = 0
-            elif (quiet := quiet + 1) == 1:
-                clear_at = time.monotonic()
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            bare_at = None if left - own else bare_at or now
+            clear_at = None if left else clear_at or now
+            quiet = 0 if left else quiet + 1
+            if now > deadline:
                 break
             time.sleep(_POLL_S)
-        return {"clear_at": clear_at, "left": sorted(left), "trials": sorted(trials)}
+        now = time.monotonic()
+        return {"clear_at": clear_at or now, "bare_at": bare_at or now, "left": sorted(left), "trials": sorted(trials)}
+
+    def _extra_and_leash(self) -> tuple[set[str], set[str]]:
+        """All traces, and those of them that are the leash's processes, whoever their parent is by now."""
+        processes = self.extra_processes()
+        self._leash_sessions |= {one.session for one in processes if LEASH in one.command}
+        own = {one.line for one in processes if one.session in self._leash_sessions}
+        return (things() - self._things) | {one.line for one in processes}, own
 
     def differences(self) -> dict[str, list[str]]:
         """The full comparison, the engine's lists included. Its answer may take as long as the engine does.

@@ -35,6 +35,7 @@ class Process:
 
     pid: int
     parent: int
+    session: int
     start: str
     uid: int
     command: str
@@ -71,14 +72,16 @@ class Processes:
             with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
                 name, _, rest = file.read().decode(errors="replace").rpartition(")")
             state, parent, *fields = rest.split()
-            key = f"{pid}@{fields[17]}"
+            key, session = f"{pid}@{fields[17]}", int(fields[1])
             if state in "ZX":
                 return None
             known = self._known.get(key)
             # A process changes its command once, from what it was forked as; a short look later it is final.
-            if known is not None and known.parent == int(parent) and known.command == _command(pid, name):
+            if known is not None and (known.parent, known.session, known.command) == (
+                int(parent), session, _command(pid, name),
+            ):  # fmt: skip
                 return known
-            return Process(pid, int(parent), fields[17], _uid(pid), _command(pid, name), _trial(pid))
+            return Process(pid, int(parent), session, fields[17], _uid(pid), _command(pid, name), _trial(pid))
         except (OSError, IndexError, ValueError):
             return None  # it has just ended
 
