@@ -40,6 +40,8 @@ class Leash:
         self._settings = settings
         self._listening = threading.Lock()
         self._paused = False
+        self._asked_to_hold = False
+        self._holds = False
         self._notes: list[str] = []
         self._resident: Resident | None = None
         self._silent_s = 0.0
@@ -89,15 +91,21 @@ class Leash:
                 self.machine.name,
                 f"no sign of life for {self._settings.lease_s:g} s; the node, or the network to it, is lost",
             )
+        if self._holds and not self._asked_to_hold:
+            # It found dgrid stopped, and dgrid goes on again.
+            self._holds = False
+            self._say("resume")
         self._say("beat")
 
     def pause(self) -> None:
         """Ask it to pause the run's containers, and not to count the time."""
         self._paused = False
+        self._asked_to_hold = True
         self._say("pause")
 
     def resume(self) -> None:
         """Ask it to let the run's containers go on."""
+        self._asked_to_hold = False
         self._say("resume")
 
     def is_paused(self) -> bool:
@@ -132,6 +140,7 @@ class Leash:
                 return False, False
             lines, ended = self._resident.received()
             self._paused |= "paused" in lines
+            self._holds |= "holding" in lines
             self._notes += [line.removeprefix("log ") for line in lines if line.startswith("log ")]
             return bool(lines), ended
 

@@ -4,6 +4,7 @@ It needs one of: the engine's own command, curl, python3, perl. Three processes 
 killed one leaves containers behind: the main one waits and decides, the reader takes dgrid's words, the clock ticks.
 
 dgrid's words, a line each: ``beat`` (answered ``ok``), ``pause`` (answered ``paused``), ``resume``, ``done``.
+Whenever it begins to hold the containers, asked by dgrid or not, it says ``holding``.
 """
 
 from __future__ import annotations
@@ -145,6 +146,7 @@ signal_all() {
 }
 hold_all() {
   held=paused
+  echo holding
   if ! freeze pause; then
     held=stopped
     signal_all STOP || { say its containers cannot be paused, they go on meanwhile; return; }

@@ -157,7 +157,7 @@ def test_sent_term(leash):
 def test_paused_it_holds(leash):
     """Paused, it needs no beats; resumed, it does again."""
     leash.say("pause")
-    assert leash.read() == "paused"
+    assert [leash.read(), leash.read()] == ["holding", "paused"]
     time.sleep(4.5)
     assert leash.containers() == ["c1", "c2"]
     leash.say("resume")

@@ -17,7 +17,7 @@ from faults import (
     wait_until,
     watched,
 )
-from jobs import Jobs, head, shell
+from jobs import LISTENER, Jobs, head, shell, worker
 
 pytestmark = pytest.mark.lab
 
@@ -79,6 +79,20 @@ def test_a_run_is_suspended_and_goes_on(jobs: Jobs) -> None:
     assert has_no_gap(ended)
     assert "lost" not in ended.err
     assert jobs.left() == []
+
+
+def test_suspended_while_workers_get_ready(docker_jobs: Jobs) -> None:
+    """What was paused then goes on as well, gets ready, and the head starts."""
+    slow = "for ((i = 0; i < 40; i++)); do sleep 0.1; done"
+    listener = worker("w", *shell(slow)[:2], f"{shell(slow)[2]}; {LISTENER[2]}", ready={"tcp": 5000}, stop_grace_s=0)
+    with watched(docker_jobs, head("echo", "up"), listener, network="host") as run:
+        wait_until(lambda: "running" in states(docker_jobs), 30)
+        run.signal("STOP")
+        wait_until(lambda: "paused" in states(docker_jobs), 8)
+        run.signal("CONT")
+        ended = run.end(30)
+    assert (ended.code, ended.text) == (0, "up\n")
+    assert docker_jobs.left() == []
 
 
 def test_killed_while_it_is_suspended(docker_jobs: Jobs) -> None:
