@@ -1,6 +1,6 @@
 """Slurm: sbatch, salloc, and heterogeneous jobs.
 
-sbatch(1), "Output environment variables"; Slurm's page on heterogeneous jobs.
+Measured on 24.11.5. sbatch(1), "Output environment variables"; Slurm's page on heterogeneous jobs.
 """
 
 from __future__ import annotations
@@ -63,9 +63,12 @@ SLURM = BatchSystem(
     # In a batch script it is 0, as it is in a step of one task.
     rank="SLURM_PROCID",
     rank_remedy="call dgrid in the batch script itself, without srun",
-    prefixes=("SLURM_ARRAY_", "SLURM_JOB_"),
-    also=frozenset({"SLURM_SUBMIT_DIR", "SLURM_SUBMIT_HOST", "SLURM_CLUSTER_NAME", "SLURM_RESTART_COUNT"}),
-    withheld=frozenset({"SLURM_JOB_NODELIST", "SLURM_JOB_CPUS_PER_NODE", "SLURM_JOB_GPUS"}),
+    prefixes=("SLURM_ARRAY_",),
+    also=frozenset(
+        {"SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_JOB_USER", "SLURM_JOB_ACCOUNT", "SLURM_JOB_PARTITION"}
+        | {"SLURM_JOB_QOS", "SLURM_JOB_NUM_NODES", "SLURM_JOB_START_TIME", "SLURM_JOB_END_TIME", "SLURM_HET_SIZE"}
+        | {"SLURM_SUBMIT_DIR", "SLURM_SUBMIT_HOST", "SLURM_CLUSTER_NAME", "SLURM_RESTART_COUNT"}
+    ),
     reach=("srun", "--overlap", "-N1", "-w"),
     # slurm.conf(5), KillWait: 30 s, "scontrol show config" tells a site's own. Before the end: sbatch --signal.
     leaves_s=30.0,

@@ -41,7 +41,65 @@ TORQUE = {
 }
 TORQUE_FILES = {"/var/spool/torque/aux/0.head": "n1\nn1\nn2\nn2\n"}
 
-# Names after sbatch(1) of Slurm 24.11, "Output environment variables".
+# Captured: Slurm 24.11.5 of Debian trixie, sbatch -N2 --ntasks-per-node=2.
+SLURM_TWO_NODES = {
+    "SLURM_CLUSTER_NAME": "lab",
+    "SLURM_CONF": "/etc/slurm/slurm.conf",
+    "SLURM_CPUS_ON_NODE": "2",
+    "SLURM_GTIDS": "0",
+    "SLURM_JOBID": "1",
+    "SLURM_JOB_CPUS_PER_NODE": "2(x2)",
+    "SLURM_JOB_END_TIME": "1795187776",
+    "SLURM_JOB_ID": "1",
+    "SLURM_JOB_NAME": "analysis",
+    "SLURM_JOB_NODELIST": "node[1-2]",
+    "SLURM_JOB_NUM_NODES": "2",
+    "SLURM_JOB_PARTITION": "batch",
+    "SLURM_JOB_USER": "alice",
+    "SLURM_LOCALID": "0",
+    "SLURM_NNODES": "2",
+    "SLURM_NODEID": "0",
+    "SLURM_NODELIST": "node[1-2]",
+    "SLURM_NPROCS": "4",
+    "SLURM_NTASKS": "4",
+    "SLURM_NTASKS_PER_NODE": "2",
+    "SLURM_PROCID": "0",
+    "SLURM_SUBMIT_DIR": "/home/alice",
+    "SLURM_SUBMIT_HOST": "front",
+    "SLURM_TASKS_PER_NODE": "2(x2)",
+}
+# Captured: the same, in a step: sbatch -N2 --exclusive, srun -N1 -n1.
+SLURM_STEP = {
+    "SLURM_JOB_ID": "6",
+    "SLURM_JOB_CPUS_PER_NODE": "4(x2)",
+    "SLURM_JOB_NODELIST": "node[1-2]",
+    "SLURM_JOB_NUM_NODES": "2",
+    "SLURM_NNODES": "1",
+    "SLURM_NODELIST": "node[1-2]",
+    "SLURM_PROCID": "0",
+    "SLURM_STEP_NODELIST": "node1",
+    "SLURM_STEP_TASKS_PER_NODE": "1",
+    "SLURM_TASKS_PER_NODE": "1",
+}
+# Captured: the same, sbatch -N1 -n1 : -N1 -n2; each variable of a group is there as _PACK_GROUP_n, too.
+SLURM_HETEROGENEOUS = {
+    "SLURM_HET_SIZE": "2",
+    "SLURM_PACK_SIZE": "2",
+    "SLURM_JOB_ID": "2",
+    "SLURM_JOB_ID_HET_GROUP_0": "2",
+    "SLURM_JOB_ID_HET_GROUP_1": "3",
+    "SLURM_JOB_CPUS_PER_NODE": "1",
+    "SLURM_JOB_CPUS_PER_NODE_HET_GROUP_0": "1",
+    "SLURM_JOB_CPUS_PER_NODE_HET_GROUP_1": "2",
+    "SLURM_JOB_NODELIST": "node1",
+    "SLURM_JOB_NODELIST_HET_GROUP_0": "node1",
+    "SLURM_JOB_NODELIST_HET_GROUP_1": "node2",
+    "SLURM_JOB_NUM_NODES": "1",
+    "SLURM_TASKS_PER_NODE": "1",
+    "SLURM_TASKS_PER_NODE_HET_GROUP_0": "1",
+    "SLURM_TASKS_PER_NODE_HET_GROUP_1": "2",
+}
+# The same variables with other values, after sbatch(1): folded names and counts, an array member.
 SLURM = {
     "SLURM_JOB_ID": "17",
     "SLURM_JOBID": "17",
@@ -57,17 +115,11 @@ SLURM = {
     "SLURM_PROCID": "0",
     "SLURM_STEP_ID": "0",
 }
-# Names after Slurm's page on heterogeneous jobs, 24.11.
-SLURM_HETEROGENEOUS = {
-    "SLURM_JOB_ID": "20",
-    "SLURM_HET_SIZE": "2",
-    "SLURM_JOB_NODELIST": "n1",
-    "SLURM_JOB_NUM_NODES": "1",
-    "SLURM_TASKS_PER_NODE": "1",
-    "SLURM_JOB_NODELIST_HET_GROUP_0": "n1",
-    "SLURM_TASKS_PER_NODE_HET_GROUP_0": "1",
-    "SLURM_JOB_NODELIST_HET_GROUP_1": "big[08-10]",
-    "SLURM_JOB_CPUS_PER_NODE_HET_GROUP_1": "4(x2),2",
+SLURM_LARGER_GROUP = {
+    **SLURM_HETEROGENEOUS,
+    "SLURM_JOB_NODELIST_HET_GROUP_1": "big[08-10],node1",
+    "SLURM_JOB_CPUS_PER_NODE_HET_GROUP_1": "4(x2),2(x2)",
+    "SLURM_TASKS_PER_NODE_HET_GROUP_1": "",
 }
 SLURM_WITH_TORQUE_COMMANDS = {
     "PBS_JOBID": "7",

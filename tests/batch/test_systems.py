@@ -13,6 +13,9 @@ from environments import (
     OPENPBS,
     SLURM,
     SLURM_HETEROGENEOUS,
+    SLURM_LARGER_GROUP,
+    SLURM_STEP,
+    SLURM_TWO_NODES,
     SLURM_WITH_TORQUE_COMMANDS,
     TORQUE,
     around,
@@ -36,7 +39,9 @@ def read(environment, changes=None, files=None):
         (OPENPBS, "PBS", "38[2].head", (("n2", 2), ("n1", 2)), "ssh"),
         (TORQUE, "Torque", "0.head", (("n1", 2), ("n2", 2)), "ssh"),
         (SLURM, "Slurm", "17", (("n1", 2), ("n2", 2), ("n3", 2), ("gpu1", 1)), "srun --overlap -N1 -w"),
-        (SLURM_HETEROGENEOUS, "Slurm", "20", (("n1", 1), ("big08", 4), ("big09", 4), ("big10", 2)), None),
+        (SLURM_TWO_NODES, "Slurm", "1", (("node1", 2), ("node2", 2)), None),
+        (SLURM_HETEROGENEOUS, "Slurm", "2", (("node1", 1), ("node2", 2)), None),
+        (SLURM_LARGER_GROUP, "Slurm", "2", (("node1", 3), ("big08", 4), ("big09", 4), ("big10", 2)), None),
         (SLURM_WITH_TORQUE_COMMANDS, "PBS", "7", (("n1", 1), ("n2", 1)), "ssh"),
         (OAR, "OAR", "1", (("node1", 2), ("node2", 2)), "oarsh"),
         (GRID_ENGINE, "Grid Engine", "1", (("labs-snode2", 1), ("labs-snode1", 1)), "qrsh -inherit -nostdin"),
@@ -117,7 +122,13 @@ def test_no_system_gives_secrets_on(row):
 @pytest.mark.parametrize(
     ("environment", "changes", "slots", "words"),
     [
-        # As in `srun -N1 --pty bash`: Slurm counts the step's tasks.
+        # Slurm counts the step's tasks.
+        (
+            SLURM_STEP,
+            {},
+            8,
+            r"_NODE is 1, which is for 1 and not for the 2 nodes .* are those of .*_CPUS_PER_",
+        ),
         (SLURM, {"SLURM_TASKS_PER_NODE": "1"}, 32, r"TASKS_PER_NODE is 1, .* 1 and not for the 4 .* \$SLURM_JOB_CPUS"),
         (SLURM, {"SLURM_TASKS_PER_NODE": "1", "SLURM_JOB_CPUS_PER_NODE": "2(x9)"}, 4, "one slot a node was taken"),
         (SLURM, {"SLURM_JOB_NUM_NODES": "9"}, 7, r"\$SLURM_JOB_NUM_NODES is 9, but \$SLURM_JOB_NODELIST makes it 4"),
