@@ -77,14 +77,14 @@ def tells_nodes(job: BatchJob) -> bool:
 
 def other_rank(job: BatchJob) -> str | None:
     """Why dgrid is not to run in this process, one of several that the system started; None where it is."""
-    row = row_of(job.system)
-    rank = job.said.get(row.rank, "0") if row and row.rank else "0"
-    if row is None or rank in ("", "0"):
-        return None
-    return (
-        f"this is process {rank} of the job that {row.name} has started on all of its nodes (${row.rank}), and dgrid "
-        f"is to run in process 0 alone — {row.rank_remedy}"
-    )
+    for row in filter(None, map(row_of, (job.system, job.ended_by))):
+        rank = job.said.get(row.rank, "") if row.rank else ""
+        if rank not in ("", "0"):
+            return (
+                f"this is process {rank} of those that {row.name} has started for the job (${row.rank}), and dgrid is "
+                f"to run in process 0 alone — {row.rank_remedy}"
+            )
+    return None
 
 
 def _shown(environment: Mapping[str, str]) -> tuple[BatchSystem, ...]:

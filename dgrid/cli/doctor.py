@@ -101,7 +101,7 @@ def _find_nodes(
         if hostfile:
             return nodes_of_file(hostfile), f"node file {hostfile}", None
         nodes = own_nodes(environment)
-        if not nodes:
+        if not nodes or any(node.is_local for node in nodes):
             raise
         return nodes, "the job's nodes", None
     return allocation.nodes, allocation.source, allocation

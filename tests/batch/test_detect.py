@@ -1,39 +1,9 @@
-"""Batch systems: what their environments say. The environments are those of real jobs, cut short."""
+"""Which batch system a job is of, and what of its variables is given on."""
 
 import pytest
+from environments import OPENPBS, SLURM_WITH_TORQUE_COMMANDS, TORQUE
 
 from dgrid.batch.detect import SYSTEMS, detect
-
-OPENPBS = {
-    "PBS_JOBID": "38[2].head",
-    "PBS_NODEFILE": "/var/spool/pbs/aux/38[2].head",
-    "PBS_ARRAY_INDEX": "2",
-    "PBS_ARRAY_ID": "38[].head",
-    "PBS_O_WORKDIR": "/home/alice/job",
-    "PBS_O_PATH": "/usr/bin",
-    "PBS_O_HOME": "/home/alice",
-    "PBS_JOBCOOKIE": "0123456789ABCDEF",
-    "PBS_MOMPORT": "15003",
-    "NCPUS": "2",
-    "TMPDIR": "/var/tmp/pbs.38[2].head",
-    "HOME": "/home/alice",
-}
-TORQUE = {
-    "PBS_JOBID": "0.head",
-    "PBS_NODEFILE": "/var/spool/torque/aux/0.head",
-    "PBS_NP": "4",
-    "PBS_NUM_NODES": "2",
-    "PBS_NUM_PPN": "2",
-    "PBS_ARRAYID": "3",
-    "PBS_JOBCOOKIE": "FEDCBA9876543210",
-}
-SLURM_WITH_TORQUE_COMMANDS = {
-    "PBS_JOBID": "7",
-    "PBS_NODEFILE": "/tmp/nodes.7",
-    "PBS_O_WORKDIR": "/home/alice",
-    "SLURM_JOB_ID": "7",
-    "SLURM_JOB_NODELIST": "n[1-2]",
-}
 
 
 @pytest.mark.parametrize(
@@ -66,6 +36,7 @@ def test_containers_get_the_jobs_own_variables():
         "PBS_ARRAY_ID": "38[].head",
         "PBS_ARRAY_INDEX": "2",
         "PBS_JOBID": "38[2].head",
+        "PBS_JOBNAME": "job.sh",
         "PBS_O_WORKDIR": "/home/alice/job",
     }
 

@@ -253,6 +253,7 @@ def test_flux_without_its_command():
         (HTCONDOR, {"_CONDOR_PROCNO": "1"}, r'process 1 .* begin .* \[ "\$_CONDOR_PROCNO" = 0 \] \|\| exec sleep'),
         (FLUX, {"FLUX_TASK_RANK": "3"}, "process 3 .*flux batch"),
         (SLURM, {"SLURM_PROCID": "2"}, "process 2 .* without srun"),
+        (SLURM_WITH_TORQUE_COMMANDS, {"SLURM_PROCID": "1"}, "process 1 of those that Slurm .* without srun"),
     ],
 )
 def test_one_process_of_many_does_not_run_dgrid(environment, changes, words):

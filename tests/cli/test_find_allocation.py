@@ -122,7 +122,7 @@ def test_a_file_of_the_batch_system_is_read(job_ad):
 def test_options_win_over_any_batch_system(node_file, job_ad):
     """Also where a process of it would be refused, or its file has gone; the job's id stays known."""
     second = {**job_ad, "_CONDOR_PROCNO": "1"}
-    with pytest.raises(UsageError, match="this is process 1 of the job that HTCondor has started on all"):
+    with pytest.raises(UsageError, match="this is process 1 of those that HTCondor has started for the job"):
         find_allocation(None, None, second)
     assert find_allocation(node_file, None, second).job_id == "5.0"
     assert find_allocation(None, 2, second).machines == 1
