@@ -215,6 +215,7 @@ trap 'ended=TERM' TERM
 look_at() {
   state=''
   read -r line </proc/$1/stat || return 1
+  comm=${line%%) *}
   line=${line##*) }
   state=${line%% *}
   [ "$state" != Z ]
@@ -232,17 +233,22 @@ read_words() {
   kill -HUP $main
   # Should the main process be killed before it is done (it ends this one then), this one does its work.
   while look_at $main; do sleep 1; done
-  is_followed || end_all 'end of input'
+  is_followed "${cut:+$parent}" || end_all 'end of input'
   exit 1
 }
-# sshd ends the input also when the main process was killed: then dgrid starts another leash on this connection.
+# The input ends, too, when sshd ends that of a killed main process, or when the connection to dgrid's own machine
+# breaks: then dgrid starts another leash, as long as it is there, or the connection (the argument).
 is_followed() {
-  [ -n "$cut" ] || return 1
   exec >/dev/null  # only now is its output at an end, too, which is what dgrid sees
   tries=0
-  while [ $tries -lt $lease ] && look_at $parent; do
+  while [ $tries -lt $lease ] && look_at ${launcher:-${1:-none}}; do
     for pid in $(grep -ls "$session" /proc/[0-9]*/cmdline | tr -dc '0-9\n'); do
-      ! look_at $pid || { line=${line#* }; [ "${line%% *}" != $parent ] || return 0; }
+      [ $pid != $main ] && look_at $pid || continue
+      line=${line#* }
+      case "$comm ${line%% *}" in
+      *'(ssh '*) ;;  # to another node
+      *" $parent" | *" ${launcher:-none}") return 0 ;;
+      esac
     done
     tries=$((tries + 1))
     sleep 1
@@ -287,6 +293,7 @@ while :; do
 done
 kill -KILL $clock
 trap '' HUP USR1 USR2 ALRM TERM CONT
+[ "$ended" != 'end of input' ] || ! is_followed || exit
 end_all "$ended"
 kill -KILL $reader
 """

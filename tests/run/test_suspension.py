@@ -13,6 +13,7 @@ from faults import (
     counting,
     has_no_gap,
     has_sleepers,
+    leashes,
     sleepers,
     wait_until,
     watched,
@@ -107,7 +108,8 @@ def test_killed_while_it_is_suspended(docker_jobs: Jobs) -> None:
 
 def test_a_batch_system_suspends_and_ends_jobs(docker_jobs: Jobs) -> None:
     """scontrol suspend and resume pause and continue a job's containers on all of its nodes; when its time is up, they
-    are gone before the batch system's patience is over, and the head was told."""
+    are gone before the batch system's patience is over, and the head was told. The end of the ssh connection to the
+    first node, by which the leash there was out of the batch system's reach, changes nothing of that."""
     lab = docker_jobs.lab
     says = COUNTING[2].replace("trap 'exit 3' USR2", "trap 'echo told; exit' TERM")
     arguments = docker_jobs.write(head("bash", "-c", says, stop_grace_s=3), sleepers(1), nodes=lab.nodes[:2])
@@ -117,6 +119,9 @@ def test_a_batch_system_suspends_and_ends_jobs(docker_jobs: Jobs) -> None:
     job = lab.qsub(SCRIPT.format(definition=definition, settings=settings))
     try:
         wait_until(lambda: states(docker_jobs) == {"running"} and has_sleepers(lab, "node2"), 30)
+        before = leashes(lab, "node1")
+        as_root(lab, "node1", f"kill -KILL $(ps -o ppid= {before[0]})")
+        wait_until(lambda: len(set(leashes(lab, "node1")) - set(before)) == len(before), 8)
         as_root(lab, "front", f"scontrol suspend {job}")
         wait_until(lambda: states(docker_jobs) == {"paused"}, 8)
         time.sleep(SHORT_S + 2)
