@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dgrid.batch.listing import JobNodes, checked, compared, number_of, unfolded
+from dgrid.batch.query import JobQuery
 from dgrid.batch.sources import Sources, Surroundings
 from dgrid.batch.system import BatchSystem
 from dgrid.errors import UsageError
@@ -50,6 +51,14 @@ def time_left(sources: Sources, _job_id: str) -> float | None:
     return float(said) if said.isdecimal() and int(said) < _NO_LIMIT_S else None
 
 
+def flux_list(output: str) -> tuple[str, ...]:
+    """``flux_list("host[1-2]\\n") == ("host1", "host2")``; an empty line for a job that waits (flux-jobs(1))."""
+    try:
+        return unfolded("nodelist of flux jobs", output)
+    except UsageError:
+        return ()
+
+
 FLUX = BatchSystem(
     name="Flux",
     signs=("FLUX_JOB_ID", "FLUX_URI"),
@@ -66,6 +75,7 @@ FLUX = BatchSystem(
     leaves_s=5.0,
     signals="TERM, or ALRM at the time limit; KILL after kill-timeout",
     time_left=time_left,
+    query=JobQuery(("flux", "jobs", "-a", "-n", "-o", "{{nodelist}}", "{job}"), flux_list),
 )
 
 

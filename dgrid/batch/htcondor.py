@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 
 from dgrid.batch.listing import JobNodes, checked, compared, read_named, unreadable
+from dgrid.batch.query import JobQuery, values_of
 from dgrid.batch.sources import Surroundings
 from dgrid.batch.system import BatchSystem
 from dgrid.errors import UsageError
@@ -53,10 +54,16 @@ def list_nodes(around: Surroundings) -> JobNodes:
     if not hosts:
         here = (("nodes", "this machine: the job ad has no AllRemoteHosts"), counted)
         return JobNodes(((around.hostname, slots),), "this machine, a job of one machine", here)
-    names = [name.strip().rpartition("@")[2] for name in hosts.split(",")]
+    names = _machines(hosts)
     nodes = checked([(name, slots) for name in names], _HOSTS, hosts)
     listed = JobNodes(nodes, "HTCondor's job ad", (("nodes", _HOSTS), counted))
     return compared(listed, around, "_CONDOR_NPROCS", len(names), _HOSTS)
+
+
+def condor_json(output: str) -> tuple[str, ...]:
+    """The hosts of ``condor_q -json``: of the parallel universe AllRemoteHosts, else RemoteHost."""
+    texts = values_of(output, "AllRemoteHosts") or values_of(output, "RemoteHost")
+    return tuple(name for text in texts if isinstance(text, str) for name in _machines(text) if name)
 
 
 HTCONDOR = BatchSystem(
@@ -80,7 +87,13 @@ HTCONDOR = BatchSystem(
     # TERM to the main process, KILL after job_max_vacate_time (10 minutes).
     leaves_s=600.0,
     signals="TERM to each node's main process, KILL after job_max_vacate_time",
+    query=JobQuery(("condor_q", "-json", "-attributes", "AllRemoteHosts,RemoteHost", "{job}"), condor_json),
 )
+
+
+def _machines(hosts: str) -> list[str]:
+    """``_machines("slot1@n2,slot1@n3") == ["n2", "n3"]``."""
+    return [name.strip().rpartition("@")[2] for name in hosts.split(",")]
 
 
 def _unquoted(value: str) -> str:

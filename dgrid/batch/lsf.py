@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dgrid.batch.listing import JobNodes, checked, compared, of_node_file, unreadable
+from dgrid.batch.query import JobQuery, values_of
 from dgrid.batch.sources import Surroundings
 from dgrid.batch.system import BatchSystem
 
@@ -21,6 +22,13 @@ def list_nodes(around: Surroundings) -> JobNodes:
         value = environment["LSB_HOSTS"]
         listed = _of("LSB_HOSTS", value, [(name, 1) for name in value.split()])
     return compared(listed, around, "LSB_DJOB_NUMPROC", listed.slots, listed.taken[0][1])
+
+
+def lsf_json(output: str) -> tuple[str, ...]:
+    """``EXEC_HOST`` of ``bjobs -json``: "2*hostA:hostB", and "-" or nothing for a job that waits."""
+    texts = (text for text in values_of(output, "EXEC_HOST") if isinstance(text, str))
+    names = (part.rpartition("*")[2].strip() for text in texts for part in text.split(":"))
+    return tuple(name for name in names if name not in ("", "-"))
 
 
 LSF = BatchSystem(
@@ -43,6 +51,7 @@ LSF = BatchSystem(
     # INT, 10 s later TERM, 10 s later KILL: JOB_TERMINATE_INTERVAL of lsb.params(5).
     leaves_s=10.0,
     signals="INT, TERM after JOB_TERMINATE_INTERVAL, KILL after another",
+    query=JobQuery(("bjobs", "-o", "exec_host", "-json", "{job}"), lsf_json),
 )
 
 

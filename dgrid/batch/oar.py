@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dgrid.batch.listing import JobNodes, of_node_file
+from dgrid.batch.query import JobQuery, values_of
 from dgrid.batch.sources import Sources, Surroundings, left_by_age
 from dgrid.batch.system import BatchSystem
 
@@ -18,6 +19,12 @@ def list_nodes(around: Surroundings) -> JobNodes:
 def time_left(sources: Sources, _job_id: str) -> float | None:
     """The walltime stands in the environment, the start does not."""
     return left_by_age(sources, "OAR_JOB_WALLTIME_SECONDS")
+
+
+def oar_json(output: str) -> tuple[str, ...]:
+    """``assigned_network_address`` of ``oarstat -J -fj``: a list of hosts, empty for a job that waits (OAR's wiki)."""
+    lists = (one for one in values_of(output, "assigned_network_address") if isinstance(one, list))
+    return tuple(name for one in lists for name in one if isinstance(name, str))
 
 
 OAR = BatchSystem(
@@ -41,4 +48,5 @@ OAR = BatchSystem(
     leaves_s=None,
     signals="KILL at once",
     time_left=time_left,
+    query=JobQuery(("oarstat", "-J", "-fj", "{job}"), oar_json),
 )

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dgrid.batch.listing import JobNodes, of_node_file
+from dgrid.batch.query import JobQuery, exec_hosts, values_of
 from dgrid.batch.sources import Sources, Surroundings, duration
 from dgrid.batch.system import BatchSystem
 
@@ -51,6 +52,11 @@ def time_left(sources: Sources, job_id: str) -> float | None:
     return limit_s - max(known) if known else None
 
 
+def pbs_json(output: str) -> tuple[str, ...]:
+    """The hosts of ``qstat -f -F json``: ``Jobs.<id>.exec_host``, "n1/0*2+n2/0*2" (PBS Reference Guide)."""
+    return exec_hosts("+".join(text for text in values_of(output, "exec_host") if isinstance(text, str)))
+
+
 # OpenPBS and PBS Pro say PBS_ARRAY_INDEX and PBS_ARRAY_ID; a member's id has brackets: 38[2].head. NCPUS is theirs
 # too. Slurm's Torque commands set just PBS_JOBID, PBS_NODEFILE and PBS_O_WORKDIR, and so look like this row.
 PBS = BatchSystem(
@@ -72,6 +78,7 @@ PBS = BatchSystem(
     signals="TERM on the first node only, KILL on all nodes after the queue's kill_delay",
     time_left=time_left,
     attach=("pbs_attach", "-j", "-p"),
+    query=JobQuery(("qstat", "-f", "-F", "json", "{job}"), pbs_json),
 )
 
 

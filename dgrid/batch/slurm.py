@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain, repeat
 
 from dgrid.batch.listing import JobNodes, checked, compared, unfolded, unreadable
+from dgrid.batch.query import JobQuery
 from dgrid.batch.sources import Sources, Surroundings, duration
 from dgrid.batch.system import BatchSystem
 
@@ -48,6 +49,11 @@ def time_left(sources: Sources, job_id: str) -> float | None:
     return int(end) - sources.now_s if end.isdecimal() else None
 
 
+def slurm_list(output: str) -> tuple[str, ...]:
+    """``slurm_list("node[1-2]\\n") == ("node[1-2]",)``; none for a job that waits (squeue(1), ``%N``)."""
+    return tuple(line.strip() for line in output.splitlines() if line.strip() not in ("", "(null)", "n/a"))
+
+
 # No SLURM_JOBID, SLURM_NODELIST, SLURM_TASKS_PER_NODE, SLURM_STEP_*, SLURM_PROCID in containers: an mpirun that finds
 # them there starts its processes with srun, which no image has.
 SLURM = BatchSystem(
@@ -74,6 +80,7 @@ SLURM = BatchSystem(
     leaves_s=30.0,
     signals="TERM, KILL after KillWait",
     time_left=time_left,
+    query=JobQuery(("squeue", "-h", "-j", "{job}", "-o", "%N"), slurm_list, ("scontrol", "show", "hostnames")),
 )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from dgrid.batch.listing import JobNodes, shown_name
+from dgrid.batch.query import JobQuery
 from dgrid.batch.sources import Sources, Surroundings
 
 # Whatever the system: what opens doors stays outside the containers, whose environment anyone may read with
@@ -37,7 +38,8 @@ class BatchSystem:
     ``leaves_s`` is the time from the TERM that a deleted or overdue job gets to its KILL, as the system is delivered;
     None where that is not known, and where there is no TERM but KILL at once. ``signals`` says it in words.
     ``time_left`` tells how many seconds are left to a job of that id. ``attach`` are the command and the options by
-    which a process becomes one of the job: ``("pbs_attach", "-j", "-p")``.
+    which a process becomes one of the job: ``("pbs_attach", "-j", "-p")``. ``query`` asks for the nodes of a job from
+    outside of it.
     """
 
     name: str
@@ -62,6 +64,7 @@ class BatchSystem:
     signals: str = ""
     time_left: Callable[[Sources, str], float | None] | None = None
     attach: tuple[str, ...] = ()
+    query: JobQuery | None = None
 
     def is_shown_by(self, environment: Mapping[str, str]) -> bool:
         """Whether the environment has a sign of this system."""

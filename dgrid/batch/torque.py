@@ -6,6 +6,7 @@ import re
 
 from dgrid.batch.listing import JobNodes, of_node_file
 from dgrid.batch.openpbs import OF_THE_HOST
+from dgrid.batch.query import JobQuery, exec_hosts
 from dgrid.batch.sources import Sources, Surroundings, duration, left_by_age
 from dgrid.batch.system import BatchSystem
 
@@ -21,6 +22,12 @@ def time_left(sources: Sources, job_id: str) -> float | None:
         r"^\s*Walltime\.Remaining = ([\d:]+)\s*$", sources.ask(("qstat", "-f", job_id)) or "", re.MULTILINE
     )
     return duration(found[1]) if found else left_by_age(sources, "PBS_WALLTIME")
+
+
+def torque_text(output: str) -> tuple[str, ...]:
+    """The hosts of ``qstat -f``: ``exec_host = n1/0-1+n2/0-1``, long ones broken over lines that begin with a tab."""
+    found = re.search(r"^\s*exec_host = (.*)$", re.sub(r"\n\t", "", output), re.MULTILINE)
+    return exec_hosts(found[1]) if found else ()
 
 
 # Torque alone counts nodes and processors (PBS_NP, PBS_NUM_NODES, PBS_NUM_PPN) and says PBS_ARRAYID.
@@ -42,4 +49,5 @@ TORQUE = BatchSystem(
     signals="TERM on all nodes, KILL after kill_delay, on other nodes at once",
     time_left=time_left,
     attach=("pbs_track", "-j", "-a"),
+    query=JobQuery(("qstat", "-f", "{job}"), torque_text),
 )

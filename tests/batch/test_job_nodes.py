@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from dgrid.batch.job_nodes import Finished, nodes_of_job, pbs_json, slurm_list, torque_text
+from dgrid.batch.flux import flux_list
+from dgrid.batch.htcondor import condor_json
+from dgrid.batch.job_nodes import Finished, nodes_of_job
+from dgrid.batch.lsf import lsf_json
+from dgrid.batch.oar import oar_json
+from dgrid.batch.openpbs import pbs_json
+from dgrid.batch.slurm import slurm_list
+from dgrid.batch.torque import torque_text
 from dgrid.errors import UsageError
 
 TORQUE = """Job Id: 12.head
@@ -51,9 +58,43 @@ def test_torque_refuses_json_and_is_asked_for_text():
 
 
 @pytest.mark.parametrize(
+    ("command", "output", "nodes", "asked"),
+    [
+        # Forms of output after OAR's wiki ("oarstat vs REST API"), IBM Spectrum LSF 10.1 (bjobs -o, -json), condor_q(1)
+        # of HTCondor 23, and flux-jobs(1).
+        (
+            "oarstat",
+            '{"12": {"state": "Running", "assigned_network_address": ["host1", "host2"], "assigned_resources": [1]}}',
+            ("host1", "host2"),
+            "oarstat -J -fj 12",
+        ),
+        (
+            "bjobs",
+            '{"COMMAND": "bjobs", "JOBS": 1, "RECORDS": [{"EXEC_HOST": "2*hostA:hostB:hostA"}]}',
+            ("hostA", "hostB"),
+            "bjobs -o exec_host -json 12",
+        ),
+        (
+            "condor_q",
+            '[{"AllRemoteHosts": "slot1@n2,slot1@n3", "RemoteHost": "slot1@n2"}]',
+            ("n2", "n3"),
+            "condor_q -json -attributes AllRemoteHosts,RemoteHost 12",
+        ),
+        ("condor_q", '[{"RemoteHost": "slot1_1@n2.x.org"}]', ("n2.x.org",), None),
+        ("flux", "host[1-2,4]\n", ("host1", "host2", "host4"), "flux jobs -a -n -o {nodelist} 12"),
+    ],
+)
+def test_other_systems_are_asked_by_their_own_command(command, output, nodes, asked):
+    """Each node once, in order."""
+    ask = Commands(**{command: Finished(0, output)})
+    assert nodes_of_job("12", ask) == nodes
+    assert asked is None or asked in ask.ran
+
+
+@pytest.mark.parametrize(
     ("ask", "reason"),
     [
-        (Commands(), "there is neither squeue nor qstat here to ask"),
+        (Commands(), "there is none of squeue, qstat, oarstat, bjobs, condor_q, flux here to ask"),
         (Commands(squeue=Finished(1, "", "slurm_load_jobs error: Invalid job id\n")), "squeue: slurm_load_jobs error"),
         (Commands(squeue=Finished(0, "\n")), "squeue: it has no nodes; it waits, or has ended"),
         (Commands(qstat_json=Finished(153, ""), qstat=Finished(153, "", "")), "qstat: exit code 153"),
@@ -81,3 +122,8 @@ def test_output_that_makes_no_sense_names_no_nodes():
     assert slurm_list("(null)\n") == ()
     assert [pbs_json(text) for text in ("", "[]", '{"Jobs": {}}', '{"Jobs": {"1": {}}}')] == [(), (), (), ()]
     assert torque_text("Job Id: 1\n    job_state = Q\n") == ()
+    for parse in (oar_json, lsf_json, condor_json):
+        assert [parse(text) for text in ("", "No unfinished job found", "[]", "{}", "[" * 99999)] == [()] * 5
+    assert oar_json('{"12": {"assigned_network_address": []}}') == ()
+    assert lsf_json('{"RECORDS": [{"EXEC_HOST": "-"}]}') == ()
+    assert [flux_list(text) for text in ("", "\n", "host[1-")] == [(), (), ()]
