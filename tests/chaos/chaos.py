@@ -163,8 +163,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--calls", choices=["effects", "all"], default="effects", help="which calls exhaustive counts")
     parser.add_argument("--every", type=int, default=1, help="exhaustive: only every so manieth call")
     parser.add_argument("--lab", help="a running lab to use; else one is started and removed")
-    parser.add_argument("--nodes", type=int, default=6)
-    parser.add_argument("--lanes", type=int, default=3, help="how many trials at a time, two nodes each")
+    parser.add_argument("--nodes", type=int, default=8)
+    parser.add_argument("--lanes", type=int, default=4, help="how many trials at a time, two nodes each")
     parser.add_argument("--json", type=Path, default=Path("chaos.json"))
     return parser.parse_args()
 

@@ -19,7 +19,7 @@ from victims import cut_off
 _LEASE_S = 4
 """Shorter than dgrid's own, so that the trials of it are: it is a setting."""
 
-_OVER_S = 3.0
+_OVER_S = 1.0
 """How long after what is promised is waited for the last trace; what is there then is told as left."""
 
 _SHORT_LEASE = f"[nodes]\nlease_s = {_LEASE_S}\nheartbeat_s = 0.5\n"

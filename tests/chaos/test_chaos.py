@@ -41,7 +41,7 @@ def test_nothing_is_left_and_nobody_harmed(grid: Grid) -> None:
 
 def test_a_late_call_finds_the_leash_still_there(grid: Grid) -> None:
     """Creates that the engine carries out when dgrid has gone are found by the second look."""
-    found = creates_under_way(grid.lanes[0])
+    found = creates_under_way(grid.lanes[1])
     assert not found.is_red, found
 
 

@@ -101,7 +101,7 @@ _SHARES: tuple[tuple[float, str], ...] = (
     (4, "engine:STOP"),
     (3, "engine:KILL"),
     (3, "node:STOP"),
-    (2, "node:LOST"),
+    (1, "node:LOST"),
     (4, "launcher:STOP"),
     (3, "network:LOST"),
 )
