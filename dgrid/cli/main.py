@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -67,6 +69,7 @@ dgrid.add_command(validate)
 def entry() -> None:
     """The console script: errors of ours become a message and their exit code, bugs keep their traceback."""
     _open_closed_streams()
+    pass_over_files_of_paramiko()
     try:
         code = dgrid.main(prog_name="dgrid", standalone_mode=False)
     except DgridError as error:
@@ -92,6 +95,19 @@ def _open_closed_streams() -> None:
     sys.stdin = sys.stdin or open(0)  # noqa: SIM115  # they stay open as long as dgrid runs
     sys.stdout = sys.stdout or open(1, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w")  # noqa: SIM115
+
+
+def pass_over_files_of_paramiko() -> None:
+    """No traceback on stderr for what paramiko does at the end of a connection that broke: it flushes files whose
+    buffers the garbage collector has closed before. Whatever else cannot be raised is told as ever."""
+
+    # At Python's end this module's names may have gone: what it needs is its own.
+    def tell(what: Any, tell_as_ever: Callable[[Any], object] = sys.unraisablehook) -> None:
+        name = what.object.__qualname__ if hasattr(what.object, "__qualname__") else ""
+        if what.exc_type is not ValueError or name != "BufferedFile.__del__":
+            tell_as_ever(what)
+
+    sys.unraisablehook = tell
 
 
 def _lines(error: DgridError) -> list[str]:
