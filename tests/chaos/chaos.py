@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import secrets
+import signal
 import sys
 import threading
 import time
@@ -67,8 +68,11 @@ def _trials(grid: Grid, trials: Iterable[Callable[[Lane], Verdict]], origin: dic
         if len(done) % 50 == 0:
             _say(f"-- {len(done)} trials, {60 * len(done) / (time.monotonic() - began):.0f} a minute")
 
+    asked_to_end = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked_to_end.set())
     try:
-        run_all(grid, trials, _say, told)
+        run_all(grid, trials, _say, told, asked_to_end.is_set)
     finally:
         minutes = (time.monotonic() - began) / 60
         done.sort(key=lambda one: one["trial"]["number"])

@@ -50,26 +50,28 @@ def open_grid(lab: str, most_lanes: int, say: Say) -> Iterator[Grid]:
 
 
 def run_all(
-    grid: Grid, trials: Iterable[Callable[[Lane], Verdict]], say: Say, told: Callable[[Verdict], None]
-) -> list[Verdict]:
-    """Conduct trials on all lanes; ``told`` hears each verdict as it comes."""
-    waiting, lock, verdicts = iter(trials), threading.Lock(), []
+    grid: Grid,
+    trials: Iterable[Callable[[Lane], Verdict]],
+    say: Say,
+    told: Callable[[Verdict], None],
+    is_enough: Callable[[], bool] = lambda: False,
+) -> None:
+    """Conduct trials on all lanes, no more once it ``is_enough``; ``told`` hears each verdict as it comes."""
+    waiting, lock = iter(trials), threading.Lock()
 
     def work(lane: Lane) -> None:
         while True:
             with lock:
                 trial = next(waiting, None)
-            if trial is None:
+            if trial is None or is_enough():
                 return
             verdict = trial(lane)
             with lock:
-                verdicts.append(verdict)
                 told(verdict)
             if verdict.leaked or verdict.harmed or verdict.ended:
                 mend(lane, say)
 
     for_each(grid.lanes, work)
-    return sorted(verdicts, key=lambda one: one.trial.number)
 
 
 def mend(lane: Lane, say: Say) -> None:

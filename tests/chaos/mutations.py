@@ -31,8 +31,7 @@ MUTATIONS = (
     Mutation(
         "end of input is not heeded",
         "dgrid/nodes/leash_script.py",
-        (("  elif [ $outcome -lt 128 ] || ! kill -0 $reader; then ended='end of input'; break\n",
-          "  elif [ $outcome -lt 128 ]; then sleep 1\n"),),
+        (("  kill -HUP $main\n", ""),),
         killed_outright,
     ),
     Mutation(
