@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dgrid.config import Settings
-from dgrid.errors import DgridError
+from dgrid.errors import DgridError, NodeError
 from dgrid.images.check import planning_findings
 from dgrid.nodes.brought import Brought
 from dgrid.nodes.cluster import Cluster, open_cluster
@@ -25,11 +25,12 @@ from dgrid.nodes.terminal import Streams
 from dgrid.plan.allocation import Allocation, Submitter
 from dgrid.plan.definition import Definition, NetworkMode, PullPolicy
 from dgrid.plan.facts import NodeFacts
-from dgrid.plan.folding import fold
 from dgrid.plan.naming import LABEL_SESSION
 from dgrid.plan.plan import Plan, make_plan
 from dgrid.plan.ssh import UNMADE, RunKeys
 from dgrid.report import gather
+
+_LEFT_TO_LEASH = "the leash there removes what is left of the run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +151,17 @@ def _torn_down(
     finally:
         narrator.phase("removing the containers")
         lost = leashes.lost()
-        if lost:
-            narrator.note(f"{fold(lost)}: out of reach; the leash there removes what is left of the run")
+        _tell(gather((name, f"out of reach ({why}); {_LEFT_TO_LEASH}") for name, why in lost.items()), narrator)
         problems = tear_down(plan, ids, cluster, stop, lost, narrator.note)
+        cut = {one.name for one in cluster.machines if one.link.is_lost()}
         for problem in problems:
-            narrator.note(f"{problem}; what is left there of this run has the label {LABEL_SESSION}={plan.session}")
+            left = f"the connection has ended; {_LEFT_TO_LEASH}" if problem.node in cut else _left(problem, plan)
+            narrator.note(f"{problem.node}: {left}")
         leashes.let_go(problems)
+
+
+def _left(problem: NodeError, plan: Plan) -> str:
+    return f"{problem.what}; what is left there of this run has the label {LABEL_SESSION}={plan.session}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -92,10 +92,10 @@ class Leashes:
                 leash.let_go(clean=False)
         machine.link.cut()
 
-    def lost(self) -> frozenset[str]:
-        """The names of the machines that are lost or given up."""
+    def lost(self) -> dict[str, str]:
+        """Why each machine that is lost or given up is so, by its name."""
         with self._changing:
-            return frozenset(lost.machine.name for lost in self._lost)
+            return {lost.machine.name: lost.error.what for lost in reversed(self._lost)}
 
     def let_go(self, problems: Iterable[NodeError]) -> None:
         """The run is over; what could not be removed on the nodes of ``problems`` is up to the leashes there."""
