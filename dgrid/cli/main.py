@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -30,6 +31,7 @@ from dgrid.cli.top import top
 from dgrid.cli.validate import validate
 from dgrid.errors import DgridError, InputError, ManyNodesError
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
@@ -79,9 +81,22 @@ def entry() -> None:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
+    except OSError as error:
+        if error.errno not in _NO_ROOM or error.filename is not None:
+            raise
+        say(f"dgrid: cannot write the output ({error.strerror})")
+        _drop_output()
+        code = 125
     except click.Abort:  # ctrl-C before there was anything to clean up
         code = 128 + signal.SIGINT
     sys.exit(code)
+
+
+def _drop_output() -> None:
+    """What could not be written is not to be tried again at the end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 def _open_closed_streams() -> None:

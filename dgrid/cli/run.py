@@ -14,6 +14,7 @@ import click
 
 from dgrid.cli.allocation import allocation_options, find_allocation, find_submitter
 from dgrid.cli.files import read_definition
+from dgrid.cli.interrupts import silent_interrupts
 from dgrid.cli.narrator import StderrNarrator
 from dgrid.cli.plan import Shown, show_plan
 from dgrid.cli.settings import find_settings
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Show the plan and touch nothing, as `dgrid plan` does.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but warnings and errors.")
 @click.option("--enable-debug", is_flag=True, help="Say everything, and show where an error came from.")
+@silent_interrupts()
 def run(
     hostfile: str | None,
     local: int | None,

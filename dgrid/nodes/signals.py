@@ -45,8 +45,12 @@ class StopSignals:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Within it TERM, INT, HUP, and USR1 and USR2 are noted here. Only from the main thread."""
-        before = {number: signal.signal(number, self._note) for number in _ENDING}
+        """Within it TERM, INT, HUP, and USR1 and USR2 are noted here. Only from the main thread.
+
+        HUP only where it is not ignored: under nohup it is to have no effect.
+        """
+        ending = [one for one in _ENDING if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
+        before = {number: signal.signal(number, self._note) for number in ending}
         before |= {number: signal.signal(number, self._note_for_head) for number in _FOR_THE_HEAD}
         try:
             yield
