@@ -286,7 +286,7 @@ while :; do
   fi
   [ -z "$held" ] || late=0
   if [ -n "$ended" ]; then break
-  elif [ $outcome -eq 0 ]; then kill $clock; exit
+  elif [ $outcome -eq 0 ]; then kill -KILL $clock; exit
   elif [ $outcome -lt 128 ] || ! kill -0 $reader; then ended='end of input'; break
   elif [ $late -ge $lease ]; then ended="nothing heard for $lease s"; break
   fi

@@ -107,9 +107,12 @@ def in_all_shells(test):
 
 @in_all_shells
 def test_a_run_that_ends_in_order_is_left_alone(leash):
-    """The word "done" ends the leash; it asks the engine nothing."""
+    """The word "done" ends the leash, its clock too; it asks the engine nothing."""
     leash.say("done")
     assert leash.process.wait(5) == 0
+    time.sleep(0.2)  # a process that was killed ends in a moment
+    left = subprocess.run(["pgrep", "-g", str(leash.process.pid), "-f", LEASH_WORD], capture_output=True, text=True)
+    assert left.stdout == ""
     assert leash.containers() == ["c1", "c2"]
     assert leash.calls("ps") == []
 
