@@ -77,8 +77,9 @@ def _run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) 
         with _images(plan, cluster, order, stop, narrator), _torn_down(plan, ids, cluster, stop, narrator) as leashes:
             _warn_of_images(plan, cluster, narrator)
             narrator.phase(f"creating {_count(len(plan.instances), 'container')}")
-            make_networks(plan, cluster)
-            ids.update(create_all(plan, cluster, stop))
+            with leashes.creating():
+                make_networks(plan, cluster)
+                ids.update(create_all(plan, cluster, stop))
             supervisor = Supervisor(plan, ids, cluster, streams, stop, narrator, logs, leashes)
             supervisor.watch_workers()
             if plan.start_order:

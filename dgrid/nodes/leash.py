@@ -40,6 +40,7 @@ class Leash:
         self._settings = settings
         self._listening = threading.Lock()
         self._paused = False
+        self._creating = False
         self._asked_to_hold = False
         self._holds = False
         self._notes: list[str] = []
@@ -97,9 +98,20 @@ class Leash:
             self._say("resume")
         self._say("beat")
 
+    def creating(self) -> None:
+        """Creates are about to be sent: should dgrid die before ``created``, containers may come late."""
+        self._creating = True
+        self._say("creating")
+
+    def created(self) -> None:
+        """Every create has been answered."""
+        self._creating = False
+        self._say("created")
+
     def pause(self) -> None:
         """Ask it to pause the run's containers, and not to count the time."""
         self._paused = False
+        self._creating = False
         self._asked_to_hold = True
         self._say("pause")
 
@@ -155,6 +167,8 @@ class Leash:
                 self.machine.name, f"its clean-up process has ended and cannot be started: {error.what}"
             ) from error
         self._silent_s = 0.0
+        if self._creating:
+            self.creating()
         if former is not None:
             # What is left of it must not take the end of its input for the end of the run.
             former.send(b"done\n")

@@ -3,7 +3,8 @@
 It needs one of: the engine's own command, curl, python3, perl. Three processes share the work, so that no single
 killed one leaves containers behind: the main one waits and decides, the reader takes dgrid's words, the clock ticks.
 
-dgrid's words, a line each: ``beat`` (answered ``ok``), ``pause`` (answered ``paused``), ``resume``, ``done``.
+dgrid's words, a line each: ``beat`` (answered ``ok``), ``creating`` and ``created`` (creates are under way between
+them), ``pause`` (answered ``paused``), ``resume``, ``done``.
 Whenever it begins to hold the containers, asked by dgrid or not, it says ``holding``.
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from dgrid.nodes.leash_calls import ENGINE_CALLS
 from dgrid.plan.naming import LABEL_SESSION
 
 
@@ -52,113 +54,12 @@ def leash_script(settings: LeashSettings) -> str:
         "hold_command": shlex.join(settings.hold),
         "scratch": shlex.join(settings.scratch),
     }
-    return _assignments(values) + _ENGINE + _SWEEP + _WATCH
+    return _assignments(values) + ENGINE_CALLS + _SWEEP + _WATCH
 
 
 def _assignments(values: Mapping[str, str]) -> str:
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
 
-
-# Every call has a deadline: an engine that hangs must not hold the leash.
-_ENGINE = r"""
-exec 2>/dev/null
-has() { command -v "$1" >/dev/null 2>&1; }
-if [ $engine = podman ] && has podman; then tool=podman
-elif [ $engine = docker ] && has docker; then tool=docker; export DOCKER_HOST="unix://$socket"
-elif has curl; then tool=curl
-elif has python3; then tool=python3
-elif has perl; then tool=perl
-else echo leash off there is neither docker, curl, python3 nor perl; exit; fi
-
-say() { echo "log $*"; has logger && logger -t dgrid-leash "$session: $*"; }
-within() {
-  seconds=$1; shift
-  if has timeout; then timeout -k 1 "$seconds" "$@"; return; fi
-  "$@" & worker=$!
-  (sleep "$seconds"; kill -KILL $worker) >/dev/null & killer=$!
-  wait $worker; outcome=$?
-  kill $killer
-  return $outcome
-}
-call() {
-  case $tool in
-  curl) curl -sf -m 20 -X "$1" --unix-socket "$socket" "http://engine$2" ;;
-  python3) within 20 python3 -c 'import socket, sys
-s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
-s.sendall(f"{sys.argv[2]} {sys.argv[3]} HTTP/1.0\r\nHost: engine\r\n\r\n".encode())
-while d := s.recv(65536): sys.stdout.buffer.write(d)' "$socket" "$1" "$2" ;;
-  perl) within 20 perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or exit 1;
-print $s "$ARGV[1] $ARGV[2] HTTP/1.0\r\nHost: engine\r\n\r\n"; $s->flush; print while <$s>' "$socket" "$1" "$2" ;;
-  esac
-}
-ids() {
-  answer=$(call GET "$1") || return 1
-  printf '%s' "$answer" | tr '{,' '\n\n' | sed -n 's/.*"Id": *"\([0-9a-f]*\)".*/\1/p' | sort -u
-}
-containers() {
-  case $tool in
-  docker|podman) within 20 $tool ps "--all=$1" --quiet --no-trunc --filter "label=$label" ;;
-  *) ids "/containers/json?all=$1&filters=$filters" ;;
-  esac
-}
-networks() {
-  case $tool in
-  docker|podman) within 20 $tool network ls --quiet --filter "label=$label" ;;
-  *) ids "/networks?filters=$filters" ;;
-  esac
-}
-for_each() {
-  method=$1 path=$2; shift 2
-  for id; do call "$method" "$(printf "$path" "$id")" & done
-  wait
-}
-remove() {
-  case $tool in
-  docker) within 40 docker rm --force --volumes "$@" ;;
-  podman) within 40 podman rm --force --volumes --time 0 "$@" ;;
-  *) for_each DELETE '/containers/%s?force=1&v=1' "$@" ;;
-  esac >/dev/null
-}
-remove_network() {
-  case $tool in
-  docker|podman) within 20 $tool network rm "$1" ;;
-  *) call DELETE "/networks/$1" ;;
-  esac >/dev/null
-}
-freeze() {
-  found=$(containers false)
-  [ -n "$found" ] || return 0
-  case $tool in
-  docker|podman) within 20 $tool "$1" $found ;;
-  *) for_each POST "/containers/%s/$1" $found ;;
-  esac >/dev/null
-}
-# Rootless Podman cannot pause where cgroups are version 1. The user's own processes can be stopped all the same:
-# those that share a container's process namespace, which no other process does.
-signal_all() {
-  own=$(readlink /proc/$$/ns/pid)
-  spaces=$(for file in $(grep -ls "DGRID_SESSION=$session" /proc/[0-9]*/environ); do
-    readlink "${file%environ}ns/pid"
-  done | grep -vxF "$own")
-  [ -n "$spaces" ] || return 1
-  kill -$1 $(ls -l /proc/[0-9]*/ns/pid | grep -F "$spaces" | sed 's|.*/proc/\([0-9]*\)/.*|\1|')
-  return 0
-}
-hold_all() {
-  held=paused
-  echo holding
-  if ! freeze pause; then
-    held=stopped
-    signal_all STOP || { say its containers cannot be paused, they go on meanwhile; return; }
-  fi
-  echo paused
-}
-let_all_go() {
-  freeze unpause
-  [ $held = paused ] || signal_all CONT
-  held='' late=0
-}
-"""
 
 # An engine carries out a call whose caller has gone, up to seconds later: hence two looks that find nothing. One that
 # does not answer has its containers ended through /proc meanwhile; they are the user's own processes.
@@ -171,8 +72,10 @@ end_processes() {
   [ -z "$own" ] || kill -KILL $own
 }
 sweep() {
-  clean=0 tries=0
-  while [ $clean -lt 2 ] && [ $tries -lt 300 ]; do
+  clean=0 tries=0 looks=2
+  # A create that was under way when dgrid died may take the engine long: its container is yet to come.
+  [ -z "$creating" ] || looks=25
+  while [ $clean -lt $looks ] && [ $tries -lt 300 ]; do
     if ! found=$(containers true); then
       clean=0
       [ $tries -gt 0 ] || say the engine does not answer, ending processes instead
@@ -180,7 +83,7 @@ sweep() {
     elif [ -n "$found" ]; then clean=0; remove $found
     else clean=$((clean + 1)); fi
     tries=$((tries + 1))
-    [ $clean -ge 2 ] || sleep 1
+    [ $clean -ge $looks ] || sleep 1
   done
   # An overlay goes when the other nodes, too, have let go of it.
   tries=0
@@ -204,8 +107,10 @@ end_all() {
 
 # The clock counts the leash's own running time: of a suspended machine or process one tick at most is late.
 _WATCH = r"""
-main=$$ parent=$PPID late=0 hold='' held='' go='' ended='' seen=0
-trap '' INT QUIT PIPE
+main=$$ parent=$PPID late=0 hold='' held='' go='' ended='' seen=0 creating=''
+trap '' PIPE
+trap 'creating=yes' QUIT
+trap "creating=''" INT
 trap 'ended="end of input"' HUP
 trap 'late=0' USR1
 trap 'late=$((late + 1))' ALRM
@@ -221,10 +126,12 @@ look_at() {
   [ "$state" != Z ]
 }
 read_words() {
-  trap '' HUP USR1 USR2 ALRM TERM
+  trap '' HUP INT QUIT USR1 USR2 ALRM TERM
   while read -r word; do
     case $word in
     beat) kill -USR1 $main || exit 1; echo ok ;;
+    creating) creating=yes; kill -QUIT $main ;;
+    created) creating=''; kill -INT $main ;;
     pause) kill -USR2 $main ;;
     resume) kill -CONT $main ;;
     done) exit 0 ;;
@@ -256,7 +163,7 @@ is_followed() {
   return 1
 }
 tick() {
-  trap '' HUP USR1 USR2 TERM
+  trap '' HUP INT QUIT USR1 USR2 TERM
   trap - ALRM
   while sleep 1; do kill -ALRM $main || exit; done
 }
@@ -292,7 +199,7 @@ while :; do
   fi
 done
 kill -KILL $clock
-trap '' HUP USR1 USR2 ALRM TERM CONT
+trap '' HUP INT QUIT USR1 USR2 ALRM TERM CONT
 [ "$ended" != 'end of input' ] || ! is_followed || exit
 end_all "$ended"
 kill -KILL $reader

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
@@ -60,6 +61,15 @@ class Leashes:
             self._listener = listener
             for lost in self._lost:
                 listener.put(lost)
+
+    @contextmanager
+    def creating(self) -> Iterator[None]:
+        """Within it creates are sent; when it is left without an error, all of them have been answered."""
+        for leash in self._living():
+            leash.creating()
+        yield
+        for leash in self._living():
+            leash.created()
 
     def pause(self) -> list[LeashNote]:
         """The run is being suspended: containers pause on all nodes, and the leases hold. Waits shortly for them.

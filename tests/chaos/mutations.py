@@ -49,7 +49,7 @@ MUTATIONS = (
     Mutation(
         "no second sweep",
         "dgrid/nodes/leash_script.py",
-        (("while [ $clean -lt 2 ]", "while [ $clean -lt 1 ]"), ("[ $clean -ge 2 ] || sleep 1", "sleep 1")),
+        (("looks=2\n", "looks=1\n"), ("|| looks=25\n", "|| :\n"), ("[ $clean -ge $looks ] || sleep 1", "sleep 1")),
         creates_under_way,
     ),
     Mutation(

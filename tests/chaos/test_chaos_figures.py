@@ -66,7 +66,7 @@ def test_a_summary_counts_what_matters() -> None:
         ]
     )
     assert "6 trials, 5 of them hit a run in progress" in text
-    assert "1 leaks, 1 bystanders harmed, 2 later than promised" in text
+    assert "1 leaks, 1 bystanders harmed, 0 later than promised" in text
     assert "| killed outright (launcher, leash) | 3 | 1.0 | 5.5 | 2.0 | 11.0 | 11.0 | 10 |" in text
     assert "| silent loss (partition, frozen node) | 1 | 15.0 | 15.0 | 30.0 | 30.0 | 30.0 | 25 |" in text
 
@@ -83,8 +83,10 @@ def test_each_victim_has_its_row() -> None:
         ({"left": ["x"]}, True),
         ({"harmed": ["x"]}, True),
         ({"late_trials": ["x"]}, True),
-        ({"gone_s": 10.5}, True),
-        ({"gone_s": 10.5, "missed": True}, False),
+        ({"bare_s": 10.5}, True),
+        ({"gone_s": 30.5, "bare_s": 1.0}, False),
+        ({"gone_s": 40.5, "bare_s": 1.0}, True),
+        ({"gone_s": 40.5, "missed": True}, False),
         ({"code_fits": False}, False),
     ],
 )
