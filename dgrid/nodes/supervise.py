@@ -180,6 +180,8 @@ class Supervisor:
                 with contextlib.suppress(Empty):
                     entry = self._inbox.get(timeout=left_s)
                     session.output_ended |= isinstance(entry, OutputEnded)
+                    if isinstance(entry, Continued):
+                        self._handle(session, entry)  # a paused head cannot obey
                     if isinstance(entry, SignalObeyed):
                         self._drain_output(session, _STOPPED_DRAIN_S)
                         break
