@@ -62,12 +62,13 @@ def _assignments(values: Mapping[str, str]) -> str:
 
 
 # An engine carries out a call whose caller has gone, up to seconds later: hence two looks that find nothing. One that
-# does not answer has its containers ended through /proc meanwhile; they are the user's own processes.
+# does not answer has its containers ended through /proc meanwhile; they are the user's own processes. (A group that
+# the leash is in, too, is that of a node which is a container itself.)
 _SWEEP = r"""
 end_processes() {
   own=$(grep -ls "DGRID_SESSION=$session" /proc/[0-9]*/environ | tr -dc '0-9\n')
   for pid in $own; do sed -n 's/.*\([0-9a-f]\{64\}\).*/\1/p' /proc/$pid/cgroup; done | sort -u | while read -r id; do
-    grep -ls "$id" /proc/[0-9]*/cgroup | tr -dc '0-9\n' | while read -r pid; do kill -KILL "$pid"; done
+    grep -q "$id" /proc/self/cgroup || kill -KILL $(grep -ls "$id" /proc/[0-9]*/cgroup | tr -dc '0-9\n')
   done
   [ -z "$own" ] || kill -KILL $own
 }

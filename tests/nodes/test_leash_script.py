@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgrid.nodes.leash_script import LeashSettings, leash_script
+from dgrid.nodes.leash_script import _SWEEP, LeashSettings, leash_script
 from dgrid.nodes.link import resident_command
 from dgrid.plan.naming import LEASH_WORD
 
@@ -185,3 +185,22 @@ def test_an_engine_that_fails_is_asked_again(leash):
     time.sleep(1.5)
     (leash.directory / "fails").unlink()
     leash.wait_gone()
+
+
+def test_where_the_node_is_a_container_others_are_not_ended(tmp_path):
+    """The node's own id in a process's control group is no container of the run; /proc and kill are fakes."""
+    node, container = "/docker/" + "a" * 64, "/docker/" + "a" * 64 + "/" + "b" * 64
+    ours = f"DGRID_SESSION={SESSION}"
+    processes = {"self": ("", node), "101": (ours, node), "102": ("", node), "201": (ours, container)}
+    processes |= {"202": ("", container), "203": ("", "/docker/" + "a" * 64 + "/" + "c" * 64)}
+    for pid, (environ, group) in processes.items():
+        directory = tmp_path / pid
+        directory.mkdir()
+        (directory / "environ").write_text(environ)
+        (directory / "cgroup").write_text(f"9:pids:{group}\n0::{group}\n")
+    fake = f"session={SESSION}\nkill() {{ shift; echo $* >>{tmp_path}/killed; }}\n"
+    script = fake + _SWEEP.replace("/proc/", f"{tmp_path}/") + "end_processes\n"
+    # Digits in the directory's own name would be taken for process ids.
+    script = script.replace("tr -dc '0-9\\n'", f"sed 's|^{tmp_path}/||; s|/.*||'")
+    subprocess.run(["sh", "-c", script], check=True)
+    assert set((tmp_path / "killed").read_text().split()) == {"101", "201", "202"}
