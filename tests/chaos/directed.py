@@ -66,7 +66,7 @@ def creates_under_way(lane: Lane) -> Finding:
     held = lane.other.order("hold_second_look", containers=6, timeout_s=20)
     lane.other.ask("signal_engine", name="CONT")
     held.result(60)
-    return _finding("creates under way", lane, run, time.monotonic(), 10)
+    return _finding("creates under way", lane, run, time.monotonic(), 40)
 
 
 def slow_creates(lane: Lane) -> Finding:
@@ -74,7 +74,7 @@ def slow_creates(lane: Lane) -> Finding:
     with _killed_while_creating(lane, 6) as run:
         pass
     lane.other.ask("signal_engine", name="CONT")
-    return _finding("slow creates", lane, run, time.monotonic(), 15)
+    return _finding("slow creates", lane, run, time.monotonic(), 45)
 
 
 def call_in_the_connection(lane: Lane) -> Finding:
