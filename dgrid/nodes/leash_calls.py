@@ -48,11 +48,12 @@ networks() {
   *) ids "/networks?filters=$filters" ;;
   esac
 }
-for_each() {
+# In a shell of its own, which waits for these calls alone: the reader and the clock are children of the main one.
+for_each() (
   method=$1 path=$2; shift 2
   for id; do call "$method" "$(printf "$path" "$id")" & done
   wait
-}
+)
 remove() {
   case $tool in
   docker) within 40 docker rm --force --volumes "$@" ;;

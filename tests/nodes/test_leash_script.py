@@ -30,6 +30,17 @@ esac
 """
 
 
+FAKE_CURL = """#!/bin/sh
+cd {directory}
+for url; do :; done
+case "$5 $url" in
+"GET "*/containers/*) sed 's/.*/{{"Id": "&"}},/' containers ;;
+DELETE*) id=${{url##*/}}; sed -i "/^${{id%%\\?*}}$/d" containers ;;
+esac
+"""
+TOOLS = ("cat", "dd", "grep", "ls", "readlink", "rm", "sed", "sleep", "sort", "tr")  # and no docker, python3, perl
+
+
 @dataclass
 class Leashed:
     """A running leash, and the directory of the fake engine."""
@@ -59,18 +70,26 @@ class Leashed:
 
 
 @contextlib.contextmanager
-def leash_in(shell, directory):
+def leash_in(shell, directory, has_docker=True):
     """A leash of three seconds' lease with two containers, run by that shell."""
     tools = directory / "bin"
     tools.mkdir(parents=True)
     (tools / "docker").write_text(FAKE_DOCKER.format(directory=directory))
     (tools / "docker").chmod(0o755)
     (tools / "sh").symlink_to(shutil.which(shell))
+    path = f"{tools}:{os.environ['PATH']}"
+    if not has_docker:
+        (tools / "docker").unlink()
+        (tools / "curl").write_text(FAKE_CURL.format(directory=directory))
+        (tools / "curl").chmod(0o755)
+        for tool in TOOLS:
+            (tools / tool).symlink_to(shutil.which(tool))
+        path = str(tools)
     (directory / "containers").write_text("c1\nc2\n")
     script = leash_script(LeashSettings(SESSION, "docker", "/nowhere/docker.sock", lease_s=3, cuts=False))
     process = subprocess.Popen(
-        [shell, "-c", resident_command(script, f"{LEASH_WORD} {SESSION}")],
-        env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"},
+        [shutil.which(shell), "-c", resident_command(script, f"{LEASH_WORD} {SESSION}")],
+        env={**os.environ, "PATH": path},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
@@ -204,3 +223,11 @@ def test_where_the_node_is_a_container_others_are_not_ended(tmp_path):
     script = script.replace("tr -dc '0-9\\n'", f"sed 's|^{tmp_path}/||; s|/.*||'")
     subprocess.run(["sh", "-c", script], check=True)
     assert set((tmp_path / "killed").read_text().split()) == {"101", "201", "202"}
+
+
+def test_without_docker_s_own_command_it_comes_to_an_end_as_well(tmp_path):
+    """With curl it removes several at once, and waits for these calls alone: not for its reader, which waits for it."""
+    with leash_in("dash" if "dash" in SHELLS else "bash", tmp_path, has_docker=False) as leash:
+        leash.process.stdin.close()
+        leash.wait_gone()
+        leash.process.wait(8)
