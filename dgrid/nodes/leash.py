@@ -133,17 +133,20 @@ class Leash:
 
     def let_go(self, clean: bool) -> None:
         """The run is over. ``clean``: all was removed; else the leash tries what the teardown could not."""
-        if self._resident is None:
+        with self._listening:
+            resident, self._resident = self._resident, None  # a beat that is under way is not to use it any more
+        if resident is None:
             return
         if clean:
-            self._say("done")
-            self._resident.close()
+            resident.send(b"done\n")
+            resident.close()
         else:
-            self._resident.release()
+            resident.release()
 
     def _say(self, word: str) -> None:
-        if self._resident is not None:
-            self._resident.send(f"{word}\n".encode())
+        resident = self._resident  # which another thread may let go of meanwhile
+        if resident is not None:
+            resident.send(f"{word}\n".encode())
 
     def _listen(self) -> tuple[bool, bool]:
         """Whether it has said anything since the last look, and whether it has ended."""

@@ -50,7 +50,7 @@ class LocalResident:
 
     def send(self, data: bytes) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # it has gone, or was closed by another thread
             self._process.stdin.write(data)
             self._process.stdin.flush()
 
