@@ -111,7 +111,6 @@ class Leash:
     def pause(self) -> None:
         """Ask it to pause the run's containers, and not to count the time."""
         self._paused = False
-        self._creating = False
         self._asked_to_hold = True
         self._say("pause")
 

@@ -72,6 +72,9 @@ end_processes() {
   done
   [ -z "$own" ] || kill -KILL $own
 }
+remove_networks() {
+  for id in $(networks); do remove_network "$id"; done
+}
 sweep() {
   clean=0 tries=0 looks=2
   # A create that was under way when dgrid died may take the engine long: its container is yet to come.
@@ -83,13 +86,13 @@ sweep() {
       end_processes
     elif [ -n "$found" ]; then clean=0; remove $found
     else clean=$((clean + 1)); fi
+    [ $clean -lt 2 ] || remove_networks
     tries=$((tries + 1))
     [ $clean -ge $looks ] || sleep 1
   done
   # An overlay goes when the other nodes, too, have let go of it.
   tries=0
-  while found=$(networks); [ -n "$found" ] && [ $tries -lt 60 ]; do
-    for id in $found; do remove_network "$id"; done
+  while remove_networks; [ -n "$(networks)" ] && [ $tries -lt 60 ]; do
     tries=$((tries + 1))
     sleep 1
   done
@@ -110,8 +113,9 @@ end_all() {
 _WATCH = r"""
 main=$$ parent=$PPID late=0 hold='' held='' go='' ended='' seen=0 creating=''
 trap '' PIPE
-trap 'creating=yes' QUIT
-trap "creating=''" INT
+# Of two that are pending the lower number is seen to first: INT before QUIT.
+trap 'creating=yes' INT
+trap "creating=''" QUIT
 trap 'ended="end of input"' HUP
 trap 'late=0' USR1
 trap 'late=$((late + 1))' ALRM
@@ -131,8 +135,8 @@ read_words() {
   while read -r word; do
     case $word in
     beat) kill -USR1 $main || exit 1; echo ok ;;
-    creating) creating=yes; kill -QUIT $main ;;
-    created) creating=''; kill -INT $main ;;
+    creating) creating=yes; kill -INT $main ;;
+    created) creating=''; kill -QUIT $main ;;
     pause) kill -USR2 $main ;;
     resume) kill -CONT $main ;;
     done) exit 0 ;;

@@ -128,6 +128,8 @@ def draw(seed: int, number: int, kinds: tuple[str, ...] = ()) -> Trial:
     hooked = dice.random() < 0.5
     # Before there is a leash, or anything on the nodes, only the launcher can be hit.
     earliest, first = (0.02, 0) if name.startswith("launcher") else (0.4, 1)
+    if name.startswith(("network", "node")):
+        hooked, first = True, PHASES.index("dgrid: creating")
     # The later phases need the head to live on: what is silent for seconds must have a run to be silent in.
     lasting_s = (blow.for_s or 0.0) + (30.0 if blow.kind is Kind.SILENT else 0.0)
     return Trial(
