@@ -130,6 +130,10 @@ class Leash:
             notes, self._notes = self._notes, []
             return notes
 
+    def say_done(self) -> None:
+        """The run is over and all was removed: it ends, which ``let_go`` waits for."""
+        self._say("done")
+
     def let_go(self, clean: bool) -> None:
         """The run is over. ``clean``: all was removed; else the leash tries what the teardown could not."""
         with self._listening:
@@ -137,7 +141,6 @@ class Leash:
         if resident is None:
             return
         if clean:
-            resident.send(b"done\n")
             resident.close()
         else:
             resident.release()

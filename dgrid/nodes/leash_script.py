@@ -90,6 +90,8 @@ sweep() {
     tries=$((tries + 1))
     [ $clean -ge $looks ] || sleep 1
   done
+  # An engine that was killed while it started a container may have forgotten it, but not its processes.
+  end_processes
   # An overlay goes when the other nodes, too, have let go of it.
   tries=0
   while remove_networks; [ -n "$(networks)" ] && [ $tries -lt 60 ]; do
@@ -198,7 +200,7 @@ while :; do
   fi
   [ -z "$held" ] || late=0
   if [ -n "$ended" ]; then break
-  elif [ $outcome -eq 0 ]; then kill -KILL $clock; exit
+  elif [ $outcome -eq 0 ]; then kill -KILL $clock; end_processes; exit
   elif [ $outcome -lt 128 ] || ! kill -0 $reader; then ended='end of input'; break
   elif [ $late -ge $lease ]; then ended="nothing heard for $lease s"; break
   fi

@@ -111,8 +111,12 @@ class Leashes:
         """The run is over; what could not be removed on the nodes of ``problems`` is up to the leashes there."""
         self._over.set()
         unclean = {problem.node for problem in problems}
-        for leash in self._living():
-            leash.let_go(clean=leash.machine.name not in unclean)
+        living = self._living()
+        clean = [leash for leash in living if leash.machine.name not in unclean]
+        for leash in clean:
+            leash.say_done()
+        for leash in living:
+            leash.let_go(clean=leash in clean)
 
     def _living(self) -> list[Leash]:
         gone = self.lost()

@@ -91,7 +91,7 @@ def summary(verdicts: Sequence[Mapping[str, Any]]) -> str:
         f"{len(leaks)} leaks, {len(harmed)} bystanders harmed, {len(late)} later than promised, "
         f"{len(codes)} unexpected exit codes",
         f"{sum(len(one['records']) for one in verdicts)} entries in containerd's list that dockerd forgot "
-        "(empty; only root sees them)",
+        "(no process of the run; only root sees them)",
         f"leak rate: at most {upper_bound(len(leaks), len(hit)):.2%} (95 % confidence)",
         "",
         "| what happened | trials | all but leashes: median s | max s | leashes too: median s | 99th % s | max s | "

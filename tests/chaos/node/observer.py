@@ -134,6 +134,8 @@ class Observer:
         extra = self.extra() | (lists - self._lists)
         records = {line for line in extra if _is_record(line, extra)}
         new, self._records = records - self._records, self._records | records
+        if any(line.startswith("process ") for line in records):
+            self.clean()  # a shim would be taken for a trace of each later trial
         return {
             "left": sorted(extra - records),
             "missing": sorted(missing),
@@ -171,9 +173,19 @@ class Observer:
 
 
 def _is_record(line: str, extra: set[str]) -> bool:
+    """An entry of containerd's without anything of dockerd's, or with nothing but the shim of a task that has ended."""
     kind, _, name = line.rpartition(" ")
+    if all(_is_containerds(one) for one in extra):
+        return True
     others = ("container", "task", "listed container", "containerd task")
     return kind == "containerd container" and not any(f"{other} {name}" in extra for other in others)
+
+
+def _is_containerds(line: str) -> bool:
+    """Whether a thing is containerd's alone: its container, its task, the shim that waits for somebody to ask."""
+    if line.startswith(("containerd container ", "containerd task ")):
+        return True
+    return line.startswith("process ") and " uid 0 " in line and "containerd-shim" in line
 
 
 def _line(process: Process, now: dict[int, Process]) -> list[Process]:
