@@ -72,15 +72,19 @@ def test_files_written_to_a_mounted_home_are_the_users(jobs: Jobs) -> None:
     assert jobs.lab.run(["stat", "-c", "%U", "/home/alice/made"]).stdout.decode().strip() == "alice"
 
 
+_LABELS = ("session", "job", "user", "container", "index", "node", "nodes", "role")
+
+
 def test_labels_mark_everything(docker_jobs: Jobs) -> None:
-    """All six labels are on each container while it runs."""
-    options = docker_jobs.write(head("sleep", "3"), worker("w"))
-    script = f"dgrid {options} & sleep 2; docker inspect -f '{{{{json .Config.Labels}}}}' $(docker ps -q); wait"
+    """All labels are on each container while it runs."""
+    options = docker_jobs.write(head("sleep", "60", stop_grace_s=0), worker("w"))
+    inspect = "docker inspect -f '{{json .Config.Labels}}' $(docker ps -q)"
+    script = f'dgrid {options} & until [ -n "$(docker ps -q)" ]; do sleep 0.1; done; {inspect}; kill $!; wait'
     done = docker_jobs.lab.run(["sh", "-c", script], host=docker_jobs.lab.nodes[0])
     labels = json.loads(done.stdout)
     assert labels["io.dgrid.container"] == "head"
     assert labels["io.dgrid.user"] == "alice"
-    assert set(labels) >= {f"io.dgrid.{name}" for name in ("session", "job", "user", "container", "index", "node")}
+    assert set(labels) >= {f"io.dgrid.{name}" for name in _LABELS}
 
 
 def test_link_gives_the_others_host(jobs: Jobs) -> None:
