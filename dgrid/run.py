@@ -77,9 +77,10 @@ def _run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) 
         with _images(plan, cluster, order, stop, narrator), _torn_down(plan, ids, cluster, stop, narrator) as leashes:
             _warn_of_images(plan, cluster, narrator)
             narrator.phase(f"creating {_count(len(plan.instances), 'container')}")
-            with leashes.creating():
-                make_networks(plan, cluster)
-                ids.update(create_all(plan, cluster, stop))
+            leashes.creating()
+            make_networks(plan, cluster)
+            ids.update(create_all(plan, cluster, stop))
+            leashes.created(_by_machine(plan, ids, cluster))
             supervisor = Supervisor(plan, ids, cluster, streams, stop, narrator, logs, leashes)
             supervisor.watch_workers()
             if plan.start_order:
@@ -90,6 +91,13 @@ def _run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) 
                 return supervisor.run_head()
             finally:
                 _tell(cluster.job.untold(), narrator)
+
+
+def _by_machine(plan: Plan, ids: ContainerIds, cluster: Cluster) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for instance in plan.instances:
+        found.setdefault(cluster.machine(instance.node).name, []).append(ids[instance.name])
+    return found
 
 
 def _tell(warnings: Iterable[str], narrator: Narrator) -> None:

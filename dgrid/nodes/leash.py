@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +41,7 @@ class Leash:
         self._listening = threading.Lock()
         self._paused = False
         self._creating = False
+        self._made: tuple[str, ...] = ()
         self._asked_to_hold = False
         self._holds = False
         self._notes: list[str] = []
@@ -103,10 +104,10 @@ class Leash:
         self._creating = True
         self._say("creating")
 
-    def created(self) -> None:
-        """Every create has been answered."""
-        self._creating = False
-        self._say("created")
+    def created(self, container_ids: Iterable[str]) -> None:
+        """Every create has been answered; these were made on this machine."""
+        self._creating, self._made = False, tuple(container_ids)
+        self._say(" ".join(("created", *self._made)))
 
     def pause(self) -> None:
         """Ask it to pause the run's containers, and not to count the time."""
@@ -174,6 +175,8 @@ class Leash:
         self._silent_s = 0.0
         if self._creating:
             self.creating()
+        elif self._made:
+            self.created(self._made)
         if former is not None:
             # What is left of it must not take the end of its input for the end of the run.
             former.send(b"done\n")

@@ -3,8 +3,8 @@
 It needs one of: the engine's own command, curl, python3, perl. Three processes share the work, so that no single
 killed one leaves containers behind: the main one waits and decides, the reader takes dgrid's words, the clock ticks.
 
-dgrid's words, a line each: ``beat`` (answered ``ok``), ``creating`` and ``created`` (creates are under way between
-them), ``pause`` (answered ``paused``), ``resume``, ``done``.
+dgrid's words, a line each: ``beat`` (answered ``ok``), ``creating`` and ``created ID...`` (creates are under way
+between them), ``pause`` (answered ``paused``), ``resume``, ``done``.
 Whenever it begins to hold the containers, asked by dgrid or not, it says ``holding``.
 """
 
@@ -67,7 +67,9 @@ def _assignments(values: Mapping[str, str]) -> str:
 _SWEEP = r"""
 end_processes() {
   own=$(grep -ls "DGRID_SESSION=$session" /proc/[0-9]*/environ | tr -dc '0-9\n')
-  for pid in $own; do sed -n 's/.*\([0-9a-f]\{64\}\).*/\1/p' /proc/$pid/cgroup; done | sort -u | while read -r id; do
+  # Those of a container that was made and never came to its command have not its environment.
+  { for pid in $own; do sed -n 's/.*\([0-9a-f]\{64\}\).*/\1/p' /proc/$pid/cgroup; done; printf '%s\n' $made; } |
+    grep -x '[0-9a-f]\{64\}' | sort -u | while read -r id; do
     grep -q "$id" /proc/self/cgroup || kill -KILL $(grep -ls "$id" /proc/[0-9]*/cgroup | tr -dc '0-9\n')
   done
   [ -z "$own" ] || kill -KILL $own
@@ -84,7 +86,7 @@ sweep() {
       clean=0
       [ $tries -gt 0 ] || say the engine does not answer, ending processes instead
       end_processes
-    elif [ -n "$found" ]; then clean=0; remove $found
+    elif [ -n "$found" ]; then clean=0 made="$made $found"; remove $found
     else clean=$((clean + 1)); fi
     [ $clean -lt 2 ] || remove_networks
     tries=$((tries + 1))
@@ -113,7 +115,7 @@ end_all() {
 
 # The clock counts the leash's own running time: of a suspended machine or process one tick at most is late.
 _WATCH = r"""
-main=$$ parent=$PPID late=0 hold='' held='' go='' ended='' seen=0 creating=''
+main=$$ parent=$PPID late=0 hold='' held='' go='' ended='' seen=0 creating='' made=''
 trap '' PIPE
 # Of two that are pending the lower number is seen to first: INT before QUIT.
 trap 'creating=yes' INT
@@ -134,14 +136,14 @@ look_at() {
 }
 read_words() {
   trap '' HUP INT QUIT USR1 USR2 ALRM TERM
-  while read -r word; do
+  while read -r word more; do
     case $word in
     beat) kill -USR1 $main || exit 1; echo ok ;;
     creating) creating=yes; kill -INT $main ;;
-    created) creating=''; kill -QUIT $main ;;
+    created) creating='' made=$more; kill -QUIT $main ;;
     pause) kill -USR2 $main ;;
     resume) kill -CONT $main ;;
-    done) exit 0 ;;
+    done) end_processes; exit 0 ;;
     esac
   done
   kill -HUP $main
@@ -200,7 +202,7 @@ while :; do
   fi
   [ -z "$held" ] || late=0
   if [ -n "$ended" ]; then break
-  elif [ $outcome -eq 0 ]; then kill -KILL $clock; end_processes; exit
+  elif [ $outcome -eq 0 ]; then kill -KILL $clock; exit
   elif [ $outcome -lt 128 ] || ! kill -0 $reader; then ended='end of input'; break
   elif [ $late -ge $lease ]; then ended="nothing heard for $lease s"; break
   fi

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
@@ -62,14 +61,15 @@ class Leashes:
             for lost in self._lost:
                 listener.put(lost)
 
-    @contextmanager
-    def creating(self) -> Iterator[None]:
-        """Within it creates are sent; when it is left without an error, all of them have been answered."""
+    def creating(self) -> None:
+        """Creates are about to be sent: should dgrid die before ``created``, containers may come late."""
         for leash in self._living():
             leash.creating()
-        yield
+
+    def created(self, container_ids: Mapping[str, Sequence[str]]) -> None:
+        """All of them have been answered: with these containers, by the machine's name."""
         for leash in self._living():
-            leash.created()
+            leash.created(container_ids.get(leash.machine.name, ()))
 
     def pause(self) -> list[LeashNote]:
         """The run is being suspended: containers pause on all nodes, and the leases hold. Waits shortly for them.
