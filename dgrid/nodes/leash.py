@@ -179,7 +179,7 @@ class Leash:
             self.created(self._made)
         if former is not None:
             # What is left of it must not take the end of its input for the end of the run.
-            former.send(b"done\n")
+            former.send(b"leave\n")
             former.release()
 
 

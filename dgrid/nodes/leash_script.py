@@ -4,7 +4,8 @@ It needs one of: the engine's own command, curl, python3, perl. Three processes 
 killed one leaves containers behind: the main one waits and decides, the reader takes dgrid's words, the clock ticks.
 
 dgrid's words, a line each: ``beat`` (answered ``ok``), ``creating`` and ``created ID...`` (creates are under way
-between them), ``pause`` (answered ``paused``), ``resume``, ``done``.
+between them), ``pause`` (answered ``paused``), ``resume``, ``done`` (the run is over), ``leave`` (another leash
+is there).
 Whenever it begins to hold the containers, asked by dgrid or not, it says ``holding``.
 """
 
@@ -144,6 +145,7 @@ read_words() {
     pause) kill -USR2 $main ;;
     resume) kill -CONT $main ;;
     done) end_processes; exit 0 ;;
+    leave) exit 0 ;;
     esac
   done
   kill -HUP $main

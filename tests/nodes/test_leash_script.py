@@ -137,6 +137,17 @@ def test_a_run_that_ends_in_order_is_left_alone(leash):
 
 
 @in_all_shells
+def test_a_leash_that_is_replaced_touches_nothing(leash):
+    """Told to leave, it ends none of the run's processes: these go on under another leash."""
+    worker = subprocess.Popen(["sleep", "60"], env={**os.environ, "DGRID_SESSION": SESSION})
+    leash.say("leave")
+    assert leash.process.wait(5) == 0
+    assert worker.poll() is None
+    worker.kill()
+    worker.wait()
+
+
+@in_all_shells
 def test_end_of_input(leash):
     """It removes all with the session's label, and looks twice again."""
     leash.process.stdin.close()
