@@ -82,7 +82,7 @@ def call_in_the_connection(lane: Lane) -> Finding:
     with _before_creates(lane, _worker(2)) as run:
         lane.other.ask("signal_matching", text=_SSHD, name="STOP")
         lane.head.ask("signal_engine", name="CONT")
-        lane.other.ask("await_leash", there=False, timeout_s=_LEASE_S + 20)
+        lane.other.ask("await_leash", there=False, timeout_s=_LEASE_S + 60)
         at = time.monotonic()
         lane.other.ask("signal_matching", text=_SSHD, name="CONT")
         time.sleep(2.0)  # nobody but the cut connection could now remove what a late create makes
