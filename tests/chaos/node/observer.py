@@ -183,7 +183,7 @@ def _is_record(line: str, extra: set[str]) -> bool:
 
 def _is_containerds(line: str) -> bool:
     """Whether a thing is containerd's alone: its container, its task, the shim that waits for somebody to ask."""
-    if line.startswith(("containerd container ", "containerd task ")):
+    if line.startswith(("containerd container ", "containerd task ", "task ")):
         return True
     return line.startswith("process ") and " uid 0 " in line and "containerd-shim" in line
 
