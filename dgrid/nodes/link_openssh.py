@@ -146,6 +146,7 @@ def connect(node: str, timeout_s: float) -> OpenSshLink:
     try:
         master = _start_master(node, directory, timeout_s)
     except FileNotFoundError as error:
+        shutil.rmtree(directory, ignore_errors=True)  # where there is no ssh, the keeper may not find its rm either
         keeper.communicate()
         raise LinkError(node, "the ssh client is not installed on this machine") from error
     link = OpenSshLink(node, directory, master, keeper)
