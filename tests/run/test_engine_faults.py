@@ -86,21 +86,24 @@ def test_an_engine_that_hangs_at_the_end(docker_jobs: Jobs) -> None:
 @pytest.fixture(scope="module")
 def second_engine(docker_lab: Cluster) -> Iterator[str]:
     """On the first node, an engine of its own that is in no swarm, lets containers live on without it, and has a small
-    disk; the words that start it again."""
+    disk; the words that start it again.
+
+    Its bridge is its own: dockerd started with ``--bridge none`` deletes docker0, which the node's engine needs."""
     parent = "$(tr '\\0' '\\n' </proc/$(pidof -s dockerd)/cmdline | grep -x -A1 -e --cgroup-parent | tr '\\n' ' ')"
     start = (
-        f"setsid dockerd --host unix://{SOCKET} --live-restore --bridge none --iptables=false --data-root {DISK} "
+        f"setsid dockerd --host unix://{SOCKET} --live-restore --bridge second --iptables=false --data-root {DISK} "
         f"--exec-root /run/second --pidfile /run/second.pid {parent} --exec-opt native.cgroupdriver=cgroupfs "
         ">>/var/log/second.log 2>&1 </dev/null &"
     )
-    as_root(docker_lab, "node1", f"mkdir {DISK} && mount -t tmpfs -o size=300m tmpfs {DISK}")
+    as_root(docker_lab, "node1", f"mkdir {DISK} && mount -t tmpfs -o size=300m tmpfs {DISK}; "
+            "ip link add second type bridge && ip address add 10.199.0.1/24 dev second")  # fmt: skip
     try:
         start_engine(docker_lab, "node1", start, SECOND)
         as_root(docker_lab, "node1", f"docker save {IMAGE} | {SECOND} load")
         yield start
     finally:
         as_root(docker_lab, "node1", f"{SECOND} ps -aq | xargs -r {SECOND} rm -f; {STOP_SECOND}; umount -l {DISK}; "
-                f"rm -r {DISK} /run/second*; true")  # fmt: skip
+                f"ip link delete second; rm -r {DISK} /run/second*; true")  # fmt: skip
 
 
 def test_an_engine_restarted_under_living_containers(docker_jobs: Jobs, second_engine: str) -> None:

@@ -207,7 +207,7 @@ def test_top_shows_what_is_used(job: Running) -> None:
 def test_logs_are_followed_until_ctrl_c(job: Running) -> None:
     """Each line begins with the name."""
     steps = [("same-1: it is me", ""), ("ticker: tick", ""), ("ticker: tick", "\x03")]
-    ended = job.type_at(steps, "logs -f --tail 1 ticker same")
+    ended = job.type_at(steps, "logs -f --tail 2 ticker same")
     assert ended.code == 0, ended.text
     assert "same-1: it is me" in ended.text
 
