@@ -18,6 +18,7 @@ import click
 import pytest
 
 from dgrid.cli.main import dgrid
+from dgrid.cli.run import run
 from dgrid.config import Settings
 from dgrid.lab.machine import DEFAULT_ENGINE, machine_at
 from dgrid.lab.node_image import ensure_base
@@ -118,11 +119,12 @@ def test_every_command_and_option_of_dgrid_that_a_page_shows_exists(page: Path) 
         command: click.Command = dgrid
         options = [word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)]
         for word in [word for word in words if not word.startswith("-")]:
-            if not isinstance(command, click.Group) or word not in command.commands:
+            inner = command.get_command(click.Context(command), word) if isinstance(command, click.Group) else None
+            if inner is None:
                 break
-            command = command.commands[word]
+            command = inner
         if command is dgrid:
-            command = dgrid.commands["run"]
+            command = run
         known = {text for param in command.params for text in param.opts} | {"--help", "--version"}
         unknown += [f"{command.name} {option}" for option in options if option not in known]
     assert unknown == []

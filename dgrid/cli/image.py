@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dgrid.cli.allocation import allocation_options, find_nodes, find_submitter
+from dgrid.cli.image_spread import image_spread
 from dgrid.cli.narrator import say
 from dgrid.cli.settings import find_settings
 from dgrid.errors import DgridError, Stopped, UsageError
@@ -49,6 +50,9 @@ def image() -> None:
     They are built and kept on this machine's engine; where there is none, on the first node of the job (or of
     --hostfile) that has one.
     """
+
+
+image.add_command(image_spread)
 
 
 def _engine_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,35 +7,41 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import click
 
 from dgrid import __version__
-from dgrid.cli.attach import attach
-from dgrid.cli.doctor import doctor
-from dgrid.cli.exec import exec_
-from dgrid.cli.hold import hold
-from dgrid.cli.image import image
-from dgrid.cli.image_spread import image_spread
-from dgrid.cli.lab import lab
-from dgrid.cli.logs import logs
+from dgrid.cli.interrupts import silent_interrupts
 from dgrid.cli.narrator import say
-from dgrid.cli.plan import plan
-from dgrid.cli.ps import ps
-from dgrid.cli.reap import reap
-from dgrid.cli.run import run
-from dgrid.cli.schema import schema
-from dgrid.cli.stop import stop
-from dgrid.cli.top import top
-from dgrid.cli.validate import validate
 from dgrid.errors import DgridError, InputError, ManyNodesError
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
-class _RunByDefault(click.Group):
+_COMMANDS = {
+    "run": "run:run",
+    "validate": "validate:validate",
+    "plan": "plan:plan",
+    "doctor": "doctor:doctor",
+    "ps": "ps:ps",
+    "logs": "logs:logs",
+    "exec": "exec:exec_",
+    "top": "top:top",
+    "attach": "attach:attach",
+    "stop": "stop:stop",
+    "reap": "reap:reap",
+    "image": "image:image",
+    "lab": "lab:lab",
+    "schema": "schema:schema",
+    "hold": "hold:hold",
+}
+"""Each command's module in this package, and its name there: only what is called is imported (milliseconds count)."""
+
+
+class _LateCommands(click.Group):
     """``dgrid --hostfile=F --dockdef=D`` means ``dgrid run --hostfile=F --dockdef=D``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -43,29 +49,22 @@ class _RunByDefault(click.Group):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
 
-@click.group(cls=_RunByDefault, context_settings=_CONTEXT)
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name].split(":")
+        with silent_interrupts():
+            command: click.Command = getattr(import_module(f"dgrid.cli.{module}"), name)
+        return command
+
+
+@click.group(cls=_LateCommands, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="dgrid")
 def dgrid() -> None:
     """Run groups of containers in a batch job, as yourself, and leave nothing behind."""
-
-
-dgrid.add_command(run)
-dgrid.add_command(plan)
-dgrid.add_command(reap)
-dgrid.add_command(doctor)
-dgrid.add_command(hold)
-dgrid.add_command(ps)
-dgrid.add_command(logs)
-dgrid.add_command(exec_)
-dgrid.add_command(top)
-dgrid.add_command(stop)
-dgrid.add_command(attach)
-image.add_command(image_spread)
-dgrid.add_command(image)
-dgrid.add_command(lab)
-dgrid.add_command(schema)
-dgrid.add_command(validate)
 
 
 def entry() -> None:
