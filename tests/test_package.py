@@ -51,7 +51,7 @@ def test_the_wheel_has_every_module_and_every_file_that_modules_read(wheel: Path
     """No package or data file was forgotten in setup.cfg."""
     inside = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "dgrid").rglob("*.py")}
-    others = (path for place in ("dgrid/lab/image", "dgrid/sites") for path in (ROOT / place).iterdir())
+    others = (path for place in ("dgrid/lab/image", "dgrid/sites") for path in (ROOT / place).rglob("*"))
     read = {str(path.relative_to(ROOT)) for path in others if path.is_file()}
     assert modules | read | {"dgrid/schemas/dockerdef.schema.json"} <= inside
 

@@ -46,7 +46,7 @@ def lab() -> None:
 @click.option("--nodes", default=4, show_default=True, help="How many nodes, beside the frontend.")
 @click.option(
     "--batch", type=click.Choice([one.value for one in Batch]), default="torque", show_default=True,
-    help="The batch system: Slurm with Torque's commands, or none (ssh and engines alone).",
+    help="The batch system. torque: Slurm with Torque's commands; sge: Grid Engine; none: ssh and engines alone.",
 )  # fmt: skip
 @click.option(
     "--engine", type=click.Choice([one.value for one in NodeEngine]), default="docker", show_default=True,

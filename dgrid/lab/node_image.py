@@ -1,4 +1,4 @@
-"""The image all hosts of a lab run: built once on this machine, named by the hash of what it is built from."""
+"""The images that a lab's hosts run: built once on this machine, named by the hash of what they are built from."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from dgrid.errors import LabError
 from dgrid.lab.machine import Machine
+from dgrid.lab.shape import Batch
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -22,31 +23,39 @@ BASE = "debian:trixie-slim"
 IMAGE_LABEL = "io.dgrid.lab.image"
 
 _SOURCES = Path(__file__).parent / "image"
+_IN_BASE = "slurm"
+"""The batch system that is a part of the base image."""
 _REGISTRY_TIMEOUT_S = 20
 _BUILD_SILENCE_S = 600
 _LINES_SHOWN = 15
 
 
-def image_tag() -> str:
-    """``"dgrid-lab:3f2a91c07be5"``: other sources of the image give another tag."""
-    digest = hashlib.sha256()
-    for path in _sources():
-        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-        digest.update(path.read_bytes())
-    return f"dgrid-lab:{digest.hexdigest()[:12]}"
+def image_tag(batch: Batch = Batch.TORQUE, sources: Path = _SOURCES) -> str:
+    """``"dgrid-lab:3f2a91c07be5"``, ``"dgrid-lab-sge:91c03b2f7ae5"``: other sources give another tag.
+
+    Batch systems without packages of their own share the base image. Raises LabError where a batch system's part of
+    the sources is missing.
+    """
+    base, own = _base_sources(sources), _own_sources(sources, batch)
+    return f"dgrid-lab-{batch.value}:{_digest(base, own)}" if own else f"dgrid-lab:{_digest(base)}"
 
 
-def ensure_image(machine: Machine, say: Callable[[str], None], build_env: Mapping[str, str]) -> str:
-    """The tag of the node image, built if this machine has none. ``build_env`` has the site's proxy settings.
+def ensure_image(machine: Machine, batch: Batch, say: Callable[[str], None], build_env: Mapping[str, str]) -> str:
+    """The tag of the image for a batch system, built if this machine has none. ``build_env`` has the proxy settings.
 
     Takes nothing when it is there, else one to three minutes. Raises LabError with the build's last lines.
     """
-    tag = image_tag()
+    tag, base = image_tag(batch), image_tag()
     client = machine.client(_BUILD_SILENCE_S)
-    if not has_image(client, tag):
+    if has_image(client, tag):
+        return tag
+    if not has_image(client, base):
         ensure_base(machine, say)
+        say(f"building the node image {base} (once; takes a minute or two)")
+        _build(client, base, _base_sources(_SOURCES), build_env)
+    if tag != base:
         say(f"building the node image {tag} (once; takes a minute or two)")
-        _build(client, tag, build_env)
+        _build(client, tag, _own_sources(_SOURCES, batch), {**build_env, "BASE": base})
     return tag
 
 
@@ -65,15 +74,23 @@ def ensure_base(machine: Machine, say: Callable[[str], None]) -> None:
 
 def remove_images(machine: Machine) -> None:
     """Removes every node image that no lab uses, of older versions too."""
+    client = machine.client()
+    # Those of batch systems lie on top of the base image, which cannot be removed before them.
+    while any(_remove_image(client, image) for image in client.images(filters={"label": IMAGE_LABEL}, quiet=True)):
+        pass
+
+
+def _remove_image(client: APIClient, image: str) -> bool:
+    """Whether it is gone now; an image in use stays."""
     import docker.errors
 
-    client = machine.client()
-    for image in client.images(filters={"label": IMAGE_LABEL}, quiet=True):
-        try:
-            client.remove_image(image, force=False)
-        except docker.errors.APIError as error:
-            if error.status_code != HTTPStatus.CONFLICT:  # in use
-                raise LabError(f"cannot remove the node image {image[:19]}: {error.explanation}") from error
+    try:
+        client.remove_image(image, force=False)
+    except docker.errors.APIError as error:
+        if error.status_code not in (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND):
+            raise LabError(f"cannot remove the node image {image[:19]}: {error.explanation}") from error
+        return False
+    return True
 
 
 def has_image(client: APIClient, name: str) -> bool:
@@ -109,10 +126,10 @@ def _bootstrap(client: APIClient) -> None:
     client.import_image_from_data(done.stdout, repository=repository, tag=tag)
 
 
-def _build(client: APIClient, tag: str, build_env: Mapping[str, str]) -> None:
+def _build(client: APIClient, tag: str, sources: Mapping[str, Path], build_env: Mapping[str, str]) -> None:
     output: list[str] = []
     events = client.build(
-        fileobj=io.BytesIO(_context()),
+        fileobj=io.BytesIO(_context(sources)),
         custom_context=True,
         tag=tag,
         labels={IMAGE_LABEL: tag},
@@ -129,19 +146,48 @@ def _build(client: APIClient, tag: str, build_env: Mapping[str, str]) -> None:
             raise LabError(f"building the node image failed:\n{_last_lines([*output, event['error']])}")
 
 
-def _context() -> bytes:
+def _context(sources: Mapping[str, Path]) -> bytes:
     """The sources as a tar; fixed times and owners, so that the engine's build cache can know them again."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for path in _sources():
-            entry = tarfile.TarInfo(path.name)
-            entry.size, entry.mode = path.stat().st_size, 0o644
+        for name, path in sources.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = path.stat().st_size, _mode(path)
             tar.addfile(entry, io.BytesIO(path.read_bytes()))
     return buffer.getvalue()
 
 
-def _sources() -> list[Path]:
-    return sorted(path for path in _SOURCES.iterdir() if path.is_file())
+def _digest(*groups: Mapping[str, Path]) -> str:
+    digest = hashlib.sha256()
+    for sources in groups:
+        for name, path in sources.items():
+            digest.update(f"{name}\0{_mode(path):o}\0{path.stat().st_size}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _mode(path: Path) -> int:
+    return 0o755 if path.stat().st_mode & 0o100 else 0o644
+
+
+def _base_sources(sources: Path) -> dict[str, Path]:
+    """What the base image is made of: all files beside its Dockerfile, and Slurm's."""
+    files = {path.name: path for path in sorted(sources.iterdir()) if path.is_file()}
+    return files | {f"{_IN_BASE}/{name}": path for name, path in _files_below(sources / _IN_BASE).items()}
+
+
+def _own_sources(sources: Path, batch: Batch) -> dict[str, Path]:
+    """The files of a batch system with an image of its own; none for those of the base image."""
+    if batch.directory in (None, _IN_BASE):
+        return {}
+    directory = sources / str(batch.directory)
+    if not (directory / "Dockerfile").is_file():
+        raise LabError(f"this dgrid has no lab with {batch.value}: there is no {directory}/Dockerfile")
+    return _files_below(directory)
+
+
+def _files_below(directory: Path) -> dict[str, Path]:
+    return {str(path.relative_to(directory)): path for path in sorted(directory.rglob("*")) if path.is_file()}
 
 
 def _last_lines(lines: list[str]) -> str:

@@ -26,8 +26,19 @@ class Batch(Enum):
 
     TORQUE = "torque"
     """Slurm with its Torque commands: qsub, qstat, qdel and ``#PBS`` lines."""
+    SLURM = "slurm"
+    """Slurm alone: sbatch, srun, squeue, scancel."""
+    OAR = "oar"
+    HTCONDOR = "htcondor"
+    SGE = "sge"
+    """Grid Engine."""
     NONE = "none"
     """ssh and engines only."""
+
+    @property
+    def directory(self) -> str | None:
+        """Where in the image's sources its part lies, ``batch.sh`` and what that needs; None: it has none."""
+        return {Batch.TORQUE: "slurm", Batch.NONE: None}.get(self, self.value)
 
 
 class NodeEngine(Enum):

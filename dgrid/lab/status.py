@@ -11,6 +11,8 @@ from dgrid.lab.machine import Machine
 from dgrid.lab.parallel import in_parallel
 from dgrid.lab.shape import FRONT, Batch, NodeEngine
 
+_BATCH_STATES = ". /etc/dgrid-lab.conf; . /usr/local/lib/dgrid-lab/common.sh; load_batch; batch_states"
+
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:
@@ -52,10 +54,12 @@ def status_to_text(rows: tuple[HostStatus, ...]) -> str:
 
 
 def _batch_states(machine: Machine, lab: Lab) -> dict[str, str]:
-    if lab.shape.batch is Batch.NONE:
+    """The batch system's word for each node, where its part of the image tells it."""
+    if lab.shape.batch is Batch.NONE or lab.hosts[0].host != FRONT:
         return {}
-    answer = _ask(machine, lab.hosts[0], ("sinfo", "-h", "-N", "-o", "%N %T")) if lab.hosts[0].host == FRONT else None
-    return dict(line.split() for line in answer.stdout.decode().splitlines()) if answer else {}
+    answer = _ask(machine, lab.hosts[0], ("bash", "-c", _BATCH_STATES))
+    lines = answer.stdout.decode().splitlines() if answer else []
+    return {node: " ".join(state) for node, *state in map(str.split, lines)}
 
 
 def _engine(machine: Machine, lab: Lab, host: LabHost) -> str | None:

@@ -42,7 +42,7 @@ def up(
             f"there is a lab {shape.name} already; choose another --name, "
             f"or remove it with: dgrid lab down --name {shape.name}"
         )
-    tag = ensure_image(machine, say, build_env)
+    tag = ensure_image(machine, shape.batch, say, build_env)
     try:
         say(f"starting {shape.node_count} nodes and a frontend")
         _create(machine, shape, tag)

@@ -14,6 +14,7 @@ from cluster import dgrid
 
 from dgrid.errors import LabError, UsageError
 from dgrid.lab.machine import machine_at
+from dgrid.lab.node_image import image_tag
 from dgrid.lab.parts import host_config, host_request, volumes
 from dgrid.lab.shape import Batch, LabUser, NodeEngine, Shape, lab_users, shape_from_text, shape_to_text
 
@@ -58,6 +59,33 @@ def test_podman_joins_no_swarm():
     done = dgrid("lab", "up", "--name", "never", "--engine", "podman", "--swarm")
     assert done.returncode == 2
     assert done.stderr == "dgrid: --swarm joins Docker engines; it does not go with --engine podman\n"
+
+
+def test_batch_systems_of_the_base_image_share_it():
+    """Torque, Slurm and none need no image of their own; what has its own packages does."""
+    base = image_tag()
+    assert [image_tag(batch) for batch in (Batch.TORQUE, Batch.SLURM, Batch.NONE)] == [base] * 3
+
+
+def test_a_batch_system_whose_part_is_missing(tmp_path: Path):
+    """An incomplete installation says which batch system it has no lab for, and which file is not there."""
+    with pytest.raises(LabError, match=rf"no lab with sge: there is no {tmp_path}/sge/Dockerfile"):
+        image_tag(Batch.SGE, tmp_path)
+
+
+def test_other_sources_make_another_image(tmp_path: Path):
+    """A file's content and whether it is executable are in the tag, of the base image and of what lies on top."""
+    for path in ("start", "slurm/batch.sh", "oar/Dockerfile", "oar/sub/file"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path)
+    before = image_tag(Batch.TORQUE, tmp_path), image_tag(Batch.OAR, tmp_path)
+    assert before[1].startswith("dgrid-lab-oar:")
+    (tmp_path / "oar/sub/file").write_text("other")
+    after = image_tag(Batch.TORQUE, tmp_path), image_tag(Batch.OAR, tmp_path)
+    assert (after[0] == before[0], after[1] == before[1]) == (True, False)
+    (tmp_path / "slurm/batch.sh").chmod(0o755)
+    last = image_tag(Batch.TORQUE, tmp_path), image_tag(Batch.OAR, tmp_path)
+    assert (last[0] == after[0], last[1] == after[1]) == (False, False)
 
 
 def test_each_node_keeps_its_engines_storage_to_itself():
