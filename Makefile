@@ -1,11 +1,12 @@
 # make demo     the mail-relays job on a cluster of four nodes, on this machine
 # make test     everything that is checked, tests with real engines included
 # make check    only what needs no engine: linters, types, unit tests
+# make labs     tests of the lab with each batch system, one lab after the other; those that take long, too
 # make chaos    kills dgrid N times (N=100) at every point, and looks whether anything is left; docs/reliability.md
 # make docs     writes the generated pages of docs/ again
 # make clean    removes what demo and test keep: images, .venv, caches
 
-.PHONY: help demo test check chaos docs clean
+.PHONY: help demo test check labs chaos docs clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -20,6 +21,9 @@ check:
 	@scripts/environment --test
 	@scripts/check-style
 	@.venv/bin/python -m pytest -m "not lab" tests/test_*.py tests/plan tests/batch tests/cli
+
+labs:
+	@scripts/test -m "lab or labs" tests/lab/test_flavour_*.py
 
 chaos:
 	@scripts/environment --test

@@ -7,13 +7,11 @@ import json
 import os
 import subprocess
 import tarfile
-from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
 
-import bson
 import pytest
 from cluster import Cluster
+from flavours import counted
 from jobs import Jobs
 from relay_tables import read_tables
 
@@ -62,13 +60,3 @@ def test_first_dgrids_file_runs(docker_jobs: Jobs, example: str) -> None:
     assert lab.wait_job(job, timeout=120).exit_code == 0
     assert read_tables(lab.text(f"cat {lab.submitted_from(job)}/*.o{job}")) == counted(lab, example)
     assert docker_jobs.left() == []
-
-
-def counted(lab: Cluster, example: str) -> dict[tuple[str, str], int]:
-    """Distinct relays by user and day, counted from the records themselves."""
-    records = lab.run(["cat", f"{example}/logins.bson"], check=True).stdout
-    relays: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    logins: Iterable[dict] = bson.decode_all(records)
-    for login in logins:
-        relays[login["authid"], f"{login['dstamp']:%Y-%m-%d}"].add(login["relay"])
-    return {key: len(found) for key, found in relays.items()}
