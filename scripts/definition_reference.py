@@ -32,9 +32,10 @@ listed here are errors.
 ## Values from the environment
 
 `${NAME}` in any string is replaced by the variable of that name from dgrid's environment, before values are
-read; `$$` is a dollar. An unknown name is an error. Other forms, such as `${NAME:-x}`, are left to a shell in
-the container in `run_cmd`, `entrypoint` and `ready.command`, and errors elsewhere. Where a number is meant, a
-string that consists of a `${NAME}` with a number in it will do: `"scale": "${WORKERS}"`.
+read; `$$` is a dollar. An unknown name is an error; `USER`, `LOGNAME` and `HOME` are your account's where the batch
+system sets none. Other forms, such as `${NAME:-x}`, are left to a shell in the container in `run_cmd`, `entrypoint`
+and `ready.command`, and errors elsewhere. Where a number is meant, a string that consists of a `${NAME}` with a
+number in it will do: `"scale": "${WORKERS}"`.
 """
 
 _LIMITS = """\

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import pwd
 import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -26,8 +28,9 @@ _REASONS = {
 def read_definition(path: str, environment: Mapping[str, str]) -> Definition:
     """The definition in the file at ``path``; "-" is stdin.
 
-    ``environment`` is what ``${NAME}`` is replaced from. Raises DefinitionError with all that is wrong with the
-    file, or with the one reason why it cannot be read.
+    ``environment`` is what ``${NAME}`` is replaced from, with the account's HOME, USER and LOGNAME where it lacks them,
+    as in a job of HTCondor. Raises DefinitionError with all that is wrong with the file, or with the one reason why it
+    cannot be read.
     """
     name = shown_name(path)
     if not path:
@@ -37,12 +40,20 @@ def read_definition(path: str, environment: Mapping[str, str]) -> Definition:
         content = _read(sys.stdin.buffer) if path == "-" else _read_file(path)
     except OSError as error:
         raise DefinitionError((_unreadable(name, path, error),)) from error
-    return parse_definition(content, name, environment)
+    return parse_definition(content, name, {**_account(), **environment})
 
 
 def shown_name(path: str) -> str:
     """What messages call the file at ``path``."""
     return "stdin" if path == "-" else escape(path) or '""'
+
+
+def _account() -> dict[str, str]:
+    try:
+        account = pwd.getpwuid(os.getuid())
+    except KeyError:
+        return {}
+    return {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
 
 
 def _read_file(path: str) -> bytes:

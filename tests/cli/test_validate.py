@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,16 @@ def test_a_good_file(directory):
         f'{MAIL_RELAYS}: ok (3 containers, head "head")',
         'good.json: ok (1 container, head "head")',
     ]
+
+
+def test_a_job_without_a_users_variables(directory):
+    """Where the batch system sets no USER, LOGNAME and HOME, they are the account's; what is set wins."""
+    account = pwd.getpwuid(os.getuid())
+    (directory / "own.json").write_text(GOOD.replace("${IMAGE}", "a/${USER}/${LOGNAME}${HOME}"))
+    assert dgrid("validate", "own.json", cwd=directory).returncode == 0
+    planned = dgrid("plan", "--local", "1", "--dockdef=own.json", "--json", cwd=directory, USER="somebody")
+    image = json.loads(planned.stdout)["instances"][0]["body"]["Image"]
+    assert image == f"a/somebody/{account.pw_name}{account.pw_dir}"
 
 
 def test_all_files_are_checked(directory):
