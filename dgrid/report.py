@@ -9,6 +9,7 @@ from dgrid.plan.allocation import Allocation
 from dgrid.plan.definition import Mount, NetworkMode
 from dgrid.plan.docker_json import create_body, network_body
 from dgrid.plan.folding import fold
+from dgrid.plan.job_share import JobShare, cpu_list
 from dgrid.plan.naming import network_name
 from dgrid.plan.plan import Instance, Plan
 
@@ -59,12 +60,27 @@ def plan_json(plan: Plan, show_values: bool = False) -> dict[str, Any]:
         "job": allocation.job_id,
         "batch": _batch_json(allocation),
         "source": allocation.source,
-        "nodes": [{"name": node.name, "slots": node.slots, "local": node.is_local} for node in allocation.nodes],
+        "nodes": [
+            {"name": node.name, "slots": node.slots, "local": node.is_local, "job": _share_json(node.share)}
+            for node in allocation.nodes
+        ],
         "network": plan.network_mode.value,
         "networks": [{"node": network.node, "body": network_body(network)} for network in plan.networks],
         "instances": [_instance_json(one, show_values) for one in plan.instances],
         "start_order": [list(level) for level in plan.start_order],
         "warnings": list(plan.warnings),
+    }
+
+
+def _share_json(share: JobShare | None) -> dict[str, Any] | None:
+    """What of a node is the job's; null for what is not told, and outside a job."""
+    if share is None:
+        return None
+    return {
+        "gpus": None if share.gpus is None else list(share.gpus),
+        "cpus": None if share.cpus is None else cpu_list(share.cpus),
+        "cpu_count": share.cpu_count,
+        "memory_bytes": share.memory_bytes,
     }
 
 

@@ -12,6 +12,7 @@ from dgrid.batch.listing import JobNodes
 from dgrid.batch.lsf import LSF
 from dgrid.batch.oar import OAR
 from dgrid.batch.openpbs import PBS
+from dgrid.batch.shares import JobShares
 from dgrid.batch.slurm import SLURM
 from dgrid.batch.sources import Surroundings
 from dgrid.batch.system import BatchJob, BatchSystem, read_job
@@ -67,6 +68,12 @@ def nodes_of(job: BatchJob, around: Surroundings) -> JobNodes:
             "give them with --hostfile, or use this machine alone with --local 1"
         )
     return row.list_nodes(replace(around, environment=job.said))
+
+
+def shares_of(job: BatchJob, around: Surroundings) -> JobShares:
+    """GPUs, CPUs and memory of the job on its nodes, by the system that gave them: the one that ends the job."""
+    row = row_of(job.ended_by) or row_of(job.system)
+    return row.shares_in(replace(around, environment=job.said)) if row else JobShares()
 
 
 def tells_nodes(job: BatchJob) -> bool:

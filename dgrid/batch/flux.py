@@ -5,13 +5,16 @@ A batch script gets FLUX_URI and nothing else: job id and nodes are asked of the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from dgrid.batch.listing import JobNodes, checked, compared, number_of, unfolded
 from dgrid.batch.query import JobQuery
+from dgrid.batch.shares import JobShares, ranges
 from dgrid.batch.sources import Sources, Surroundings
 from dgrid.batch.system import BatchSystem
 from dgrid.errors import UsageError
+from dgrid.plan.job_share import JobShare
 
 _ID = "flux getattr jobid"
 _HOSTS = "flux hostlist local"
@@ -45,6 +48,22 @@ def list_nodes(around: Surroundings) -> JobNodes:
     return compared(listed, around, "FLUX_JOB_NNODES", len(nodes), f"`{_HOSTS}`")
 
 
+def shares(around: Surroundings) -> JobShares:
+    """Of all nodes by R, the job's set of resources (RFC 20 of flux-framework): numbers of cores, and which GPUs."""
+    own = around.environment.get("FLUX_JOB_ID")
+    command = ("flux", "job", "info", own, "R") if own else ("flux", "resource", "R")
+    there: dict[str, JobShare] = {}
+    try:
+        execution = json.loads(around.ask(command) or "{}")["execution"]
+        hosts = iter([name for part in execution["nodelist"] for name in unfolded("R", part)])
+        for entry in execution["R_lite"]:
+            cores, gpus = (ranges(entry["children"].get(kind, "")) for kind in ("core", "gpu"))
+            there |= {next(hosts): JobShare(gpus, None, len(cores) or None) for _ in ranges(entry["rank"])}
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration, UsageError):
+        return JobShares(every=JobShare(silence=f"`{' '.join(command)}`, which tells of GPUs, says nothing"))
+    return JobShares(there=there, taken=(("CPUs and GPUs of each node", f"`{' '.join(command)}`"),))
+
+
 def time_left(sources: Sources, _job_id: str) -> float | None:
     """flux-job(1), timeleft: whole seconds of this job, 0 when it is over."""
     said = (sources.ask(("flux", "job", "timeleft")) or "").strip()
@@ -75,6 +94,7 @@ FLUX = BatchSystem(
     leaves_s=5.0,
     signals="TERM, or ALRM at the time limit; KILL after kill-timeout",
     time_left=time_left,
+    shares=shares,
     query=JobQuery(("flux", "jobs", "-a", "-n", "-o", "{{nodelist}}", "{job}"), flux_list),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dgrid.batch.listing import JobNodes, checked, compared, number_of, read_named, unreadable
+from dgrid.batch.shares import JobShares, own_gpus
 from dgrid.batch.sources import Surroundings
 from dgrid.batch.system import BatchSystem
 
@@ -26,6 +27,11 @@ def list_nodes(around: Surroundings) -> JobNodes:
     return compared(listed, around, "NHOSTS", len(nodes), named)
 
 
+def shares(around: Surroundings) -> JobShares:
+    """Of this node by ``SGE_HGR_gpu`` (a map of resources of Univa's and Altair's, sge_resource_map(5)), or CUDA's."""
+    return own_gpus(around, "Grid Engine", "SGE_HGR_gpu", "SGE_HGR_gpus")
+
+
 GRID_ENGINE = BatchSystem(
     name="Grid Engine",
     # JOB_ID alone shows nothing: CI systems set it as well.
@@ -47,6 +53,7 @@ GRID_ENGINE = BatchSystem(
     reach=("qrsh", "-inherit", "-nostdin"),
     # KILL alone; with qsub -notify USR2 to all processes, and KILL after the queue's "notify" (60 s).
     leaves_s=None,
+    shares=shares,
     signals="KILL at once; with -notify, USR2 to all processes, and KILL after the queue's notify",
 )
 

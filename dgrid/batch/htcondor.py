@@ -10,9 +10,11 @@ from collections.abc import Mapping
 
 from dgrid.batch.listing import JobNodes, checked, compared, read_named, unreadable
 from dgrid.batch.query import JobQuery, values_of
+from dgrid.batch.shares import JobShares, gpu_ids, megabytes
 from dgrid.batch.sources import Surroundings
 from dgrid.batch.system import BatchSystem
 from dgrid.errors import UsageError
+from dgrid.plan.job_share import JobShare
 
 _FILE = "_CONDOR_JOB_AD"
 _LINE = re.compile(r"\s*(\w+)\s*=\s*(.*?)\s*")
@@ -60,6 +62,29 @@ def list_nodes(around: Surroundings) -> JobNodes:
     return compared(listed, around, "_CONDOR_NPROCS", len(names), _HOSTS)
 
 
+def shares(around: Surroundings) -> JobShares:
+    """This node's slot, by the file of $_CONDOR_MACHINE_AD: ``AssignedGPUs = "GPU-5c4f,CUDA1"``, ``Cpus``, ``Memory``.
+
+    HTCondor 23 manual, "Machine ClassAd Attributes". Without GPUs CUDA_VISIBLE_DEVICES is "10000" (measured).
+    """
+    try:
+        ad = read_ad(read_named(around, "_CONDOR_MACHINE_AD").decode("utf-8", "replace"))
+    except (UsageError, KeyError):
+        ad = {}
+    assigned = re.sub(r"\bCUDA(\d+)", r"\1", ad.get("AssignedGPUs", ad.get("AssignedGpus", "")))
+    if not assigned and around.environment.get("CUDA_VISIBLE_DEVICES") != "10000":
+        assigned = around.environment.get("CUDA_VISIBLE_DEVICES", "")
+    cpus = ad.get("Cpus", "")
+    here = JobShare(
+        gpus=gpu_ids(assigned) or (),
+        cpu_count=int(cpus) if cpus.isdecimal() and int(cpus) else None,
+        memory_bytes=megabytes(ad.get("Memory", "")),
+    )
+    silence = "HTCondor tells only which GPUs of dgrid's own node are the job's, in the file of $_CONDOR_MACHINE_AD"
+    taken = (("GPUs, CPUs and memory of this node", "the file of $_CONDOR_MACHINE_AD"),) if ad else ()
+    return JobShares(here, every=JobShare(silence=silence), taken=taken)
+
+
 def condor_json(output: str) -> tuple[str, ...]:
     """The hosts of ``condor_q -json``: of the parallel universe AllRemoteHosts, else RemoteHost."""
     texts = values_of(output, "AllRemoteHosts") or values_of(output, "RemoteHost")
@@ -87,6 +112,7 @@ HTCONDOR = BatchSystem(
     # TERM to the main process, KILL after job_max_vacate_time (10 minutes).
     leaves_s=600.0,
     signals="TERM to each node's main process, KILL after job_max_vacate_time",
+    shares=shares,
     query=JobQuery(("condor_q", "-json", "-attributes", "AllRemoteHosts,RemoteHost", "{job}"), condor_json),
 )
 

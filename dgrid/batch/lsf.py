@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dgrid.batch.listing import JobNodes, checked, compared, of_node_file, unreadable
+from dataclasses import replace
+
+from dgrid.batch.listing import JobNodes, checked, compared, of_node_file, read_named, unreadable
 from dgrid.batch.query import JobQuery, values_of
+from dgrid.batch.shares import JobShares, own_gpus, ranges
 from dgrid.batch.sources import Surroundings
 from dgrid.batch.system import BatchSystem
+from dgrid.errors import UsageError
+from dgrid.plan.job_share import JobShare
 
 
 def list_nodes(around: Surroundings) -> JobNodes:
@@ -22,6 +27,21 @@ def list_nodes(around: Surroundings) -> JobNodes:
         value = environment["LSB_HOSTS"]
         listed = _of("LSB_HOSTS", value, [(name, 1) for name in value.split()])
     return compared(listed, around, "LSB_DJOB_NUMPROC", listed.slots, listed.taken[0][1])
+
+
+def shares(around: Surroundings) -> JobShares:
+    """``host1 0,1,2,3 0 2`` in the file of $LSB_AFFINITY_HOSTFILE: host and CPUs of each task (IBM, CPU binding)."""
+    told = own_gpus(around, "LSF")
+    try:
+        lines = read_named(around, "LSB_AFFINITY_HOSTFILE").decode("utf-8", "replace").splitlines()
+    except (UsageError, KeyError):
+        return told
+    cpus: dict[str, set[int]] = {}
+    for words in (line.split() for line in lines):
+        if len(words) > 1:
+            cpus.setdefault(words[0], set()).update(map(int, ranges(words[1])))
+    there = {host: JobShare(cpus=tuple(sorted(found)), cpu_count=len(found)) for host, found in cpus.items() if found}
+    return replace(told, there=there, taken=(*told.taken, ("CPUs", "the file of $LSB_AFFINITY_HOSTFILE")))
 
 
 def lsf_json(output: str) -> tuple[str, ...]:
@@ -51,6 +71,7 @@ LSF = BatchSystem(
     # INT, 10 s later TERM, 10 s later KILL: JOB_TERMINATE_INTERVAL of lsb.params(5).
     leaves_s=10.0,
     signals="INT, TERM after JOB_TERMINATE_INTERVAL, KILL after another",
+    shares=shares,
     query=JobQuery(("bjobs", "-o", "exec_host", "-json", "{job}"), lsf_json),
 )
 

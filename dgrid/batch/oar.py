@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dgrid.batch.listing import JobNodes, of_node_file
+import re
+
+from dgrid.batch.listing import JobNodes, of_node_file, read_named
 from dgrid.batch.query import JobQuery, values_of
+from dgrid.batch.shares import JobShares, own_gpus, ranges
 from dgrid.batch.sources import Sources, Surroundings, left_by_age
 from dgrid.batch.system import BatchSystem
+from dgrid.errors import UsageError
+from dgrid.plan.job_share import JobShare
 
 # OAR_RESOURCE_FILE is no list of resources: by a slip of OAR's it is the node file, too, in the job's shell.
 _FILES = ("OAR_NODEFILE", "OAR_NODE_FILE", "OAR_FILE_NODES")
@@ -14,6 +19,37 @@ _FILES = ("OAR_NODEFILE", "OAR_NODE_FILE", "OAR_FILE_NODES")
 def list_nodes(around: Surroundings) -> JobNodes:
     """One line for each resource (a core, as a rule): a host's lines are its slots."""
     return of_node_file(around, next(name for name in _FILES if around.environment.get(name)))
+
+
+def shares(around: Surroundings) -> JobShares:
+    """A line for each resource in the file of $OAR_RESOURCE_PROPERTIES_FILE: ``host = 'n1' , cpuset = '0' , ...``.
+
+    ``cpuset`` has the kernel's CPUs, "0" or "0,8", where the site has set it: as OAR makes it, it is 0 for all.
+    ``gpudevice`` is the GPU's number on its node, where there is one (OAR's documentation, "GPU").
+    """
+    try:
+        text = read_named(around, "OAR_RESOURCE_PROPERTIES_FILE").decode("utf-8", "replace")
+    except (UsageError, KeyError):
+        return own_gpus(around, "OAR", remedy=", and the file of $OAR_RESOURCE_PROPERTIES_FILE cannot be read")
+    by_host: dict[str, list[dict[str, str]]] = {}
+    for line in text.splitlines():
+        found = dict(re.findall(r"(\w+)\s*=\s*'([^']*)'", line))
+        if host := found.get("network_address") or found.get("host"):
+            by_host.setdefault(host, []).append(found)
+    has_gpus = any("gpudevice" in one for resources in by_host.values() for one in resources)
+    there = {host: _share(resources, has_gpus) for host, resources in by_host.items()}
+    silence = "OAR's resources have no property gpudevice here, which would tell"
+    taken = (("CPUs and GPUs", "cpuset and gpudevice in the file of $OAR_RESOURCE_PROPERTIES_FILE"),)
+    return JobShares(there=there, every=JobShare(silence=silence), taken=taken)
+
+
+def _share(resources: list[dict[str, str]], has_gpus: bool) -> JobShare:
+    sets = [one.get("cpuset", "") for one in resources]
+    numbers = {int(cpu) for one in sets for cpu in ranges(one)}
+    is_set = bool(numbers) and (len(set(sets)) > 1 or sets != ["0"] * len(sets))
+    gpus = tuple(dict.fromkeys(one["gpudevice"] for one in resources if one.get("gpudevice", "").isdecimal()))
+    cpus = tuple(sorted(numbers)) if is_set else None
+    return JobShare(gpus if has_gpus else None, cpus, len(cpus) if cpus else None)
 
 
 def time_left(sources: Sources, _job_id: str) -> float | None:
@@ -48,5 +84,6 @@ OAR = BatchSystem(
     leaves_s=None,
     signals="KILL at once",
     time_left=time_left,
+    shares=shares,
     query=JobQuery(("oarstat", "-J", "-fj", "{job}"), oar_json),
 )

@@ -6,14 +6,18 @@ Measured on OpenPBS 23.06.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from dgrid.batch.listing import JobNodes, of_node_file
 from dgrid.batch.query import JobQuery, exec_hosts, values_of
+from dgrid.batch.shares import JobShares, visible
 from dgrid.batch.sources import Sources, Surroundings, duration
 from dgrid.batch.system import BatchSystem
+from dgrid.plan.job_share import JobShare
+from dgrid.units import parse_size
 
 # Paths and habits of the login host, which a container has nothing of; and the node file, which lies on the nodes
 # alone: the containers have their own hostfile.
@@ -39,6 +43,43 @@ OF_THE_HOST = frozenset(
 def list_nodes(around: Surroundings) -> JobNodes:
     """The script's host first; ``mpiprocs=2`` repeats a host, ``ncpus=2`` alone does not."""
     return of_node_file(around, "PBS_NODEFILE")
+
+
+def shares(around: Surroundings) -> JobShares:
+    """``exec_vnode`` of qstat: "(n1:ncpus=2:ngpus=1:mem=1048576kb)+(n2:ncpus=2)", also "(n1[0]:ncpus=1+n1[1]:ncpus=1)".
+
+    It tells how many GPUs, and of this node CUDA_VISIBLE_DEVICES tells which, as the cgroups hook sets it (PBS
+    Administrator's Guide, "Configuring and Using PBS with Cgroups"). ``NCPUS`` is this node's.
+    """
+    own, name = visible(around)
+    job = _only_job(around.ask(("qstat", "-f", "-F", "json", around.environment.get("PBS_JOBID", ""))))
+    there = {host: _share(amounts) for host, amounts in _amounts(str(job.get("exec_vnode", ""))).items()}
+    number = around.environment.get("NCPUS", "")
+    here = JobShare(own, cpu_count=int(number) if number.isdecimal() and not there else None)
+    taken = [("CPUs, memory and number of GPUs", "exec_vnode of qstat")] if there else []
+    taken += [("GPUs of this node", f"${name}")] if name else []
+    silence = "PBS does not tell which GPUs of another node are the job's, and of this one by $CUDA_VISIBLE_DEVICES"
+    return JobShares(here, there, JobShare(silence=silence), tuple(taken))
+
+
+def _amounts(vnodes: str) -> dict[str, dict[str, int]]:
+    """By host: what of each resource all chunks together have."""
+    found: dict[str, dict[str, int]] = {}
+    for chunk in re.split(r"[()+]+", vnodes):
+        vnode, *resources = chunk.split(":")
+        amounts = found.setdefault(vnode.partition("[")[0], {}) if resources else {}
+        for name, _, amount in (one.partition("=") for one in resources):
+            try:
+                amounts[name] = amounts.get(name, 0) + parse_size(amount)
+            except ValueError:
+                continue  # a text, as in arch=linux
+    return found
+
+
+def _share(amounts: Mapping[str, int]) -> JobShare:
+    return JobShare(
+        gpus=None if amounts.get("ngpus") else (), cpu_count=amounts.get("ncpus"), memory_bytes=amounts.get("mem")
+    )
 
 
 def time_left(sources: Sources, job_id: str) -> float | None:
@@ -79,6 +120,7 @@ PBS = BatchSystem(
     time_left=time_left,
     attach=("pbs_attach", "-j", "-p"),
     query=JobQuery(("qstat", "-f", "-F", "json", "{job}"), pbs_json),
+    shares=shares,
 )
 
 

@@ -11,10 +11,16 @@ from itertools import chain, repeat
 
 from dgrid.batch.listing import JobNodes, checked, compared, unfolded, unreadable
 from dgrid.batch.query import JobQuery
+from dgrid.batch.shares import JobShares, gpu_ids, megabytes, ranges
 from dgrid.batch.sources import Sources, Surroundings, duration
 from dgrid.batch.system import BatchSystem
+from dgrid.plan.job_share import JobShare
 
 _COUNT = re.compile(r"(\d{1,6})(?:\(x(\d{1,6})\))?")
+# "Nodes=node[1-2] CPU_IDs=0-1 Mem=512 GRES=gpu:a100:2(IDX:0-1)"; up to Slurm 19.05 "GRES_IDX=gpu(IDX:0-1)".
+_DETAILS = re.compile(r"^\s*Nodes=(\S+)\s+CPU_IDs=(\S*)\s+Mem=(\d+)(.*)$", re.MULTILINE)
+_INDICES = re.compile(r"\bgpu(?::[^,()\s]+)*\(IDX:([\d,-]*)\)")
+_ASKED = "scontrol show job --details"
 
 
 def list_nodes(around: Surroundings) -> JobNodes:
@@ -38,6 +44,26 @@ def list_nodes(around: Surroundings) -> JobNodes:
     if len(_groups(around.environment)) > 1:  # there the variable counts the first component's
         return listed
     return compared(listed, around, "SLURM_JOB_NUM_NODES", len(nodes), variables)
+
+
+def shares(around: Surroundings) -> JobShares:
+    """Of all nodes by ``scontrol show job -d``: CPUs (their number; its CPU_IDs are not the kernel's), memory, GPUs.
+
+    ``SLURM_STEP_GPUS`` and ``SLURM_JOB_GPUS`` tell of this node, by Slurm's numbers, which are those of /dev/nvidiaN.
+    CUDA_VISIBLE_DEVICES counts from 0 where devices are confined, so only its UUIDs, as of MIG devices, say which.
+    """
+    said = around.ask(("scontrol", "show", "job", "--details", around.environment.get("SLURM_JOB_ID", ""))) or ""
+    there = {name: share for line in _DETAILS.finditer(said) for name, share in _detail(line)}
+    taken = [("CPUs, memory and GPUs of each node", f"`{_ASKED}`")] if there else []
+    own: tuple[str, ...] | None = None
+    for name in ("CUDA_VISIBLE_DEVICES", "SLURM_STEP_GPUS", "SLURM_JOB_GPUS"):
+        found = gpu_ids(around.environment.get(name, "")) or ()
+        if found and (name != "CUDA_VISIBLE_DEVICES" or not found[0].isdecimal()):
+            own, taken = found, [*taken, ("GPUs of this node", f"${name}")]
+            break
+    silence = "" if there else f"`{_ASKED}`, which tells of GPUs, says nothing"
+    every = JobShare(memory_bytes=megabytes(around.environment.get("SLURM_MEM_PER_NODE", "")), silence=silence)
+    return JobShares(JobShare(gpus=own), there, every, tuple(taken))
 
 
 def time_left(sources: Sources, job_id: str) -> float | None:
@@ -80,8 +106,17 @@ SLURM = BatchSystem(
     leaves_s=30.0,
     signals="TERM, KILL after KillWait",
     time_left=time_left,
+    shares=shares,
     query=JobQuery(("squeue", "-h", "-j", "{job}", "-o", "%N"), slurm_list, ("scontrol", "show", "hostnames")),
 )
+
+
+def _detail(line: re.Match[str]) -> Iterator[tuple[str, JobShare]]:
+    """The nodes of a line of ``scontrol show job -d``, each with what it has."""
+    nodes, cpus, memory, rest = line.groups()
+    gpus = tuple(number for found in _INDICES.findall(rest) for number in ranges(found))
+    share = JobShare(tuple(dict.fromkeys(gpus)), None, len(ranges(cpus)) or None, megabytes(memory))
+    return ((name, share) for name in unfolded(_ASKED, nodes))
 
 
 def _groups(environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from dgrid.batch.listing import JobNodes, shown_name
 from dgrid.batch.query import JobQuery
+from dgrid.batch.shares import JobShares, own_gpus
 from dgrid.batch.sources import Sources, Surroundings
 
 # Whatever the system: what opens doors stays outside the containers, whose environment anyone may read with
@@ -27,6 +28,8 @@ class BatchSystem:
     ``submit_directory``, ``array_index``: the variable with each, "" where there is none; ``no_index`` is the value
     that an array index has outside an array. ``more`` gives what is said elsewhere than in the environment, under names
     that no variable has; a row may name these as well.
+
+    ``shares`` reads which GPUs, CPUs and memory of each node are the job's; None where just CUDA's variable may tell.
 
     ``list_nodes`` reads nodes and slots; ``nodes_in`` are the variables of which one must be set for it, none if it
     needs none, and ``node_file`` is the one that names a file with a line a slot. ``rank`` is the variable that is "0"
@@ -65,6 +68,11 @@ class BatchSystem:
     time_left: Callable[[Sources, str], float | None] | None = None
     attach: tuple[str, ...] = ()
     query: JobQuery | None = None
+    shares: Callable[[Surroundings], JobShares] | None = None
+
+    def shares_in(self, around: Surroundings) -> JobShares:
+        """What of the nodes is the job's."""
+        return self.shares(around) if self.shares else own_gpus(around, self.name)
 
     def is_shown_by(self, environment: Mapping[str, str]) -> bool:
         """Whether the environment has a sign of this system."""

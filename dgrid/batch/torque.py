@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import re
 
-from dgrid.batch.listing import JobNodes, of_node_file
+from dgrid.batch.listing import JobNodes, of_node_file, read_named
 from dgrid.batch.openpbs import OF_THE_HOST
 from dgrid.batch.query import JobQuery, exec_hosts
+from dgrid.batch.shares import JobShares, own_gpus
 from dgrid.batch.sources import Sources, Surroundings, duration, left_by_age
 from dgrid.batch.system import BatchSystem
+from dgrid.errors import UsageError
+from dgrid.plan.job_share import JobShare
 
 
 def list_nodes(around: Surroundings) -> JobNodes:
     """``nodes=2:ppn=2`` repeats each host; the file lies on the first host only."""
     return of_node_file(around, "PBS_NODEFILE", total="PBS_NP")
+
+
+def shares(around: Surroundings) -> JobShares:
+    """``node1-gpu0`` in the file of $PBS_GPUFILE, a line for each GPU of all nodes (Torque's Administrator Guide)."""
+    try:
+        text = read_named(around, "PBS_GPUFILE").decode("utf-8", "replace")
+    except (UsageError, KeyError):
+        return own_gpus(around, "Torque", remedy=", and without $PBS_GPUFILE of no other's")
+    there: dict[str, list[str]] = {}
+    for found in re.finditer(r"^(\S+)-gpu(\d+)\s*$", text, re.MULTILINE):
+        there.setdefault(found[1], []).append(found[2])
+    named = {name: JobShare(gpus=tuple(numbers)) for name, numbers in there.items()}
+    return JobShares(there=named, every=JobShare(gpus=()), taken=(("GPUs", "the file of $PBS_GPUFILE"),))
 
 
 def time_left(sources: Sources, job_id: str) -> float | None:
@@ -49,5 +65,6 @@ TORQUE = BatchSystem(
     signals="TERM on all nodes, KILL after kill_delay, on other nodes at once",
     time_left=time_left,
     attach=("pbs_track", "-j", "-a"),
+    shares=shares,
     query=JobQuery(("qstat", "-f", "{job}"), torque_text),
 )

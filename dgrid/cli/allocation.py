@@ -14,9 +14,11 @@ from typing import Any
 
 import click
 
-from dgrid.batch.detect import detect_in, nodes_of, other_rank, tells_nodes
+from dgrid.batch.detect import detect_in, nodes_of, other_rank, shares_of, tells_nodes
 from dgrid.batch.listing import JobNodes
+from dgrid.batch.sources import Surroundings
 from dgrid.batch.system import BatchJob
+from dgrid.cli.settings import find_settings
 from dgrid.cli.surroundings import surroundings
 from dgrid.errors import UsageError
 from dgrid.plan.allocation import Allocation, Node, Submitter, ThisHost, Told, allocate, this_machine
@@ -56,6 +58,10 @@ def find_allocation(hostfile: str | None, local: int | None, environment: Mappin
         )
     around = surroundings(environment)
     job = detect_in(around)
+    return _with_shares(_find(hostfile, local, around, job), around, job)
+
+
+def _find(hostfile: str | None, local: int | None, around: Surroundings, job: BatchJob | None) -> Allocation:
     if hostfile is not None:
         nodes = parse_node_file(_read(hostfile), hostfile)
         return allocate(nodes, _this_host(name for name, _ in nodes), f"node file {hostfile}", **_said_by(job))
@@ -65,6 +71,15 @@ def find_allocation(hostfile: str | None, local: int | None, environment: Mappin
         raise UsageError(refusal)
     listed = nodes_of(job, around)
     return allocate(listed.nodes, _this_host(name for name, _ in listed.nodes), listed.source, **_said_by(job, listed))
+
+
+def _with_shares(found: Allocation, around: Surroundings, job: BatchJob | None) -> Allocation:
+    """With what of each node is the job's; nothing where the settings leave the job's limits alone."""
+    if job is None or found.told is None or find_settings(around.environment).job_limits == "none":
+        return found
+    shares = shares_of(job, around)
+    nodes = tuple(replace(node, share=shares.of(node.name, node.is_local)) for node in found.nodes)
+    return replace(found, nodes=nodes, told=replace(found.told, taken=(*found.told.taken, *shares.taken)))
 
 
 def _said_by(job: BatchJob | None, listed: JobNodes | None = None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from dgrid.plan.allocation import Node
 from dgrid.plan.facts import NodeFacts
 from dgrid.plan.files import mount_at
 from dgrid.plan.job_cgroup import EngineCgroups, decide
-from dgrid.plan.job_limits import NOTHING, JobLimits
+from dgrid.plan.job_limits import NOTHING, Affinity, JobLimits
 from dgrid.plan.plan import Plan
 from dgrid.plan.request import CreateRequest
 
@@ -55,7 +55,7 @@ class Cluster:
         """What the plan needs to know of each node, by node name. Raises NodeCheckError."""
         addresses = _addresses(self.machines)
         return {
-            node.name: _facts(machine, addresses[machine.name], self._job_limits(machine))
+            node.name: _facts(machine, addresses[machine.name], self._job_limits(machine), self._affinity(machine))
             for machine in self.machines
             for node in machine.nodes
         }
@@ -65,6 +65,11 @@ class Cluster:
         cgroups = EngineCgroups(info.cgroup_driver, info.cgroup_version, info.rootless)
         decided = decide(machine.cgroups, cgroups, self.job.job_id)
         return {"copy": decided.without_parent(), "none": NOTHING}.get(self.settings.job_limits, decided)
+
+    def _affinity(self, machine: Machine) -> Affinity | None:
+        if machine.affinity is None or self.settings.job_limits == "none":
+            return None
+        return replace(machine.affinity, of_job=machine.link.in_job and self.job.job_id is not None)
 
     def close(self) -> None:
         """Cut all connections, each in its own thread: one that hangs delays no other."""
@@ -112,7 +117,7 @@ def _written_through(request: CreateRequest) -> Iterator[str]:
             yield str(PurePosixPath(mount.source, PurePosixPath(file.path).relative_to(mount.target)).parent)
 
 
-def _facts(machine: Machine, address: str | None, job_limits: JobLimits) -> NodeFacts:
+def _facts(machine: Machine, address: str | None, job_limits: JobLimits, affinity: Affinity | None) -> NodeFacts:
     info = machine.engine.info
     return NodeFacts(
         engine=info.kind,
@@ -122,6 +127,7 @@ def _facts(machine: Machine, address: str | None, job_limits: JobLimits) -> Node
         swarm_managers=info.swarm_managers,
         is_manager=info.is_manager,
         job_limits=job_limits,
+        affinity=affinity,
     )
 
 

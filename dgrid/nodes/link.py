@@ -63,10 +63,12 @@ class Link(Protocol):
     """The connection to one node. Safe to use from several threads.
 
     ``scratch`` is a directory of this machine with files of the link, None if it has none; ``close`` removes it.
+    ``in_job`` says whether what it starts on the node is a part of the job that dgrid is in.
     """
 
     node: str
     scratch: str | None
+    in_job: bool
 
     def run(self, script: str, timeout_s: float) -> CommandResult:
         """Run a POSIX shell script on the node as the submitter. Raises LinkError."""

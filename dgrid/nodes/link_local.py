@@ -93,6 +93,7 @@ class LocalLink:
     def __init__(self, node: str) -> None:
         self.node = node
         self.scratch: str | None = None
+        self.in_job = True
         self._residents: list[LocalResident] = []
 
     def run(self, script: str, timeout_s: float) -> CommandResult:

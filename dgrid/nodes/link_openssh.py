@@ -45,6 +45,7 @@ class OpenSshLink:
     ) -> None:
         self.node = node
         self.scratch: str | None = str(directory)
+        self.in_job = False
         self._directory = directory
         self._master = master
         self._keeper = keeper

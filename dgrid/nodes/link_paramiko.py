@@ -85,6 +85,7 @@ class ParamikoLink:
     def __init__(self, node: str, transport: Transport) -> None:
         self.node = node
         self.scratch: str | None = None
+        self.in_job = False
         self._transport = transport
         # paramiko closes a channel that nobody refers to any more.
         self._residents: list[ParamikoResident] = []

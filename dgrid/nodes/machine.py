@@ -13,6 +13,7 @@ from dgrid.nodes.open_link import LinkOpener
 from dgrid.nodes.probe import Findings, probe
 from dgrid.plan.allocation import Node
 from dgrid.plan.job_cgroup import Hierarchy
+from dgrid.plan.job_limits import Affinity
 
 _GUARD_TIMEOUT_S = 3.0
 
@@ -22,9 +23,10 @@ class Machine:
     """One machine with its link and engine. With ``--local`` it stands for several ``nodes``.
 
     ``remark`` says why its engine is not the one to be expected, None if it is. ``cgroups`` are those of the user's
-    processes there, ``attachers`` the commands there that attach processes to a job. ``guard`` is a link by ssh to this
-    very machine, None on others, outside of jobs, and where that cannot be: a batch system that kills all processes of
-    a job at once, as by their cgroup, kills a leash that is one of them together with dgrid.
+    processes there, ``affinity`` the CPUs they may use, ``attachers`` the commands there that attach processes to a
+    job. ``guard`` is a link by ssh to this very machine, None on others, outside of jobs, and where that cannot be: a
+    batch system that kills all processes of a job at once, as by their cgroup, kills a leash that is one of them
+    together with dgrid.
     """
 
     nodes: tuple[Node, ...]
@@ -34,6 +36,7 @@ class Machine:
     cgroups: tuple[Hierarchy, ...] = ()
     attachers: tuple[tuple[str, str], ...] = ()
     guard: Link | None = None
+    affinity: Affinity | None = None
 
     @property
     def name(self) -> str:
@@ -72,7 +75,7 @@ def open_machine(
         findings = probe(link, sources, writable, settings.connect_timeout_s)
         _check(link.node, findings, uid)
         chosen = choose_engine(link, findings, settings.engine, settings.engine_socket, settings.call_timeout_s)
-        return Machine(nodes, link, *chosen, findings.cgroups, findings.attachers)
+        return Machine(nodes, link, *chosen, findings.cgroups, findings.attachers, affinity=findings.affinity)
     except NodeError:
         link.close()
         raise

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from dgrid.errors import LinkError
 from dgrid.nodes.link import Link
-from dgrid.nodes.probe_job import JOB_SCRIPT, read_attachers, read_cgroups
+from dgrid.nodes.probe_job import JOB_SCRIPT, read_affinity, read_attachers, read_cgroups
 from dgrid.plan.job_cgroup import Hierarchy
+from dgrid.plan.job_limits import Affinity
 
 _SCRIPT = """
 echo uid $(id -u)
@@ -43,7 +44,8 @@ class Findings:
     """What the look at one node found; ``missing`` and ``read_only`` are paths of those that were asked for.
 
     ``has_catatonit``: Podman's init process is where Podman looks for it, which its API does not tell. ``cgroups`` are
-    those of the user's processes there; ``attachers`` the commands, by name and path, that attach some to a job.
+    those of the user's processes there; ``attachers`` the commands, by name and path, that attach some to a job;
+    ``affinity`` the CPUs the user's processes may use.
     """
 
     uid: int
@@ -54,6 +56,7 @@ class Findings:
     read_only: tuple[str, ...]
     cgroups: tuple[Hierarchy, ...] = ()
     attachers: tuple[tuple[str, str], ...] = ()
+    affinity: Affinity | None = None
 
 
 def probe(link: Link, sources: tuple[str, ...], writable: tuple[str, ...], timeout_s: float) -> Findings:
@@ -77,4 +80,5 @@ def probe(link: Link, sources: tuple[str, ...], writable: tuple[str, ...], timeo
         read_only=tuple(writable[int(word[1])] for word in words if word[0] == "read-only"),
         cgroups=read_cgroups(lines),
         attachers=read_attachers(lines),
+        affinity=read_affinity(lines),
     )

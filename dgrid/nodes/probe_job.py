@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dgrid.plan.job_cgroup import Hierarchy, Level
+from dgrid.plan.job_limits import Affinity
 
 # One line for each value: "cgroup HIERARCHY KEY VALUE PATH", from the process's own cgroup up to the root. Reading is
 # done by the shell itself, as a process for each of these files would take longer than all the rest.
@@ -32,6 +33,9 @@ while IFS= read -r line; do
     done ;;
   esac
 done 2>/dev/null </proc/self/cgroup
+while read -r k v; do
+  [ "$k" != Cpus_allowed_list: ] || { read -r o </sys/devices/system/cpu/online; echo "affinity $v $o"; }
+done 2>/dev/null </proc/self/status
 for c in pbs_attach pbs_track; do
   p=$(command -v $c) || p=$(. /etc/pbs.conf 2>/dev/null && [ -x "$PBS_EXEC/bin/$c" ] && echo "$PBS_EXEC/bin/$c")
   [ -z "$p" ] || echo attach $c "$p"
@@ -54,6 +58,12 @@ def read_cgroups(lines: Iterable[str]) -> tuple[Hierarchy, ...]:
         Hierarchy(name, tuple(_level(path, values) for path, values in levels.items()))
         for name, levels in found.items()
     )
+
+
+def read_affinity(lines: Iterable[str]) -> Affinity | None:
+    """``read_affinity(["affinity 0-1 0-7"]) == Affinity("0-1", "0-7")``; None where the node does not tell."""
+    words = [line.split(" ") for line in lines]
+    return next((Affinity(word[1], word[2]) for word in words if word[0] == "affinity" and len(word) == 3), None)
 
 
 def read_attachers(lines: Iterable[str]) -> tuple[tuple[str, str], ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dgrid.errors import UsageError
 from dgrid.plan.folding import fold
+from dgrid.plan.job_share import JobShare
 from dgrid.plan.nodelist import is_address, same_host_key
 
 LARGEST_UID = 2**31 - 1  # Docker and Podman refuse ids above it
@@ -18,11 +19,13 @@ class Node:
 
     ``slots`` is how many instances it takes (lines of the node file); None where nobody counts them: outside a job,
     and with ``--local N``. ``is_local`` says that dgrid runs on it; with ``--local N`` all N nodes are this machine.
+    ``share`` is what of it is the job's; None outside a job.
     """
 
     name: str
     slots: int | None
     is_local: bool = False
+    share: JobShare | None = None
 
     @property
     def machine(self) -> str:

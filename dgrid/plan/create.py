@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from dgrid.plan.allocation import Allocation, Submitter
+from dgrid.plan.assignment import Assigned
 from dgrid.plan.definition import Container, HostfileFormat
 from dgrid.plan.facts import EngineKind, NodeFacts
 from dgrid.plan.files import files_to_place
@@ -15,7 +16,7 @@ from dgrid.plan.naming import engine_name, labels, network_name
 from dgrid.plan.network import Facts, Network, aliases
 from dgrid.plan.placement import Placed
 from dgrid.plan.request import CreateRequest, FileToPlace
-from dgrid.plan.variables import Pairs, own_environment, shared_environment
+from dgrid.plan.variables import Pairs, own_environment, shared_environment, with_gpus
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +48,20 @@ def is_mapped(facts: Facts, node: str) -> bool:
     return known.rootless and known.engine is EngineKind.PODMAN
 
 
-def create_requests(placed: tuple[Placed, ...], run: Decided) -> Iterator[CreateRequest]:
-    """One request for each instance, in the same order."""
+def create_requests(
+    placed: tuple[Placed, ...], assigned: tuple[Assigned, ...], run: Decided
+) -> Iterator[CreateRequest]:
+    """One request for each instance, with what it has of its node, in the same order."""
     hosts = [(instance.container, host_of(instance, run.network)) for instance in placed]
     by_name = {container.name: host for container, host in reversed(hosts)}
     hostfile = hostfile_text(run.hostfile_format, hosts)
     nodes = fold(instance.node.name for instance in placed)
     shared: dict[str, _Shared] = {}
-    for instance in placed:
+    for instance, own in zip(placed, assigned, strict=True):
         name = instance.container.name
         if name not in shared:
             shared[name] = _share(instance.container, by_name, hostfile, run)
-        yield _request(instance, shared[name], nodes, run)
+        yield _request(instance, shared[name], own, nodes, run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def _share(container: Container, hosts: Mapping[str, str], hostfile: bytes, run:
     )
 
 
-def _request(instance: Placed, shared: _Shared, nodes: str, run: Decided) -> CreateRequest:
+def _request(instance: Placed, shared: _Shared, own: Assigned, nodes: str, run: Decided) -> CreateRequest:
     container, user = instance.container, run.submitter
     facts = run.facts.get(instance.node.name, NodeFacts())
     on_host = run.network.maker is None
@@ -86,7 +89,7 @@ def _request(instance: Placed, shared: _Shared, nodes: str, run: Decided) -> Cre
         image=container.image,
         command=container.command,
         entrypoint=container.entrypoint,
-        environment=shared.environment + own_environment(instance),
+        environment=with_gpus(shared.environment, own.gpus) + own_environment(instance),
         labels=labels(
             run.session,
             run.allocation.job_id,
@@ -112,5 +115,7 @@ def _request(instance: Placed, shared: _Shared, nodes: str, run: Decided) -> Cre
         stop_signal=container.stop_signal,
         init=facts.has_init,
         keep_id=is_mapped(run.facts, instance.node.name),
-        job_limits=facts.job_limits,
+        job_limits=own.limits,
+        cpuset=own.cpuset,
+        gpus=own.gpus,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Protocol
 
 HOSTFILE_DIR = "/dgrid"
 """Where the hostfile goes in a container that does not say so."""
@@ -153,12 +154,19 @@ class Container:
         return self.scale != 1
 
 
+class Written(Protocol):
+    """The file that a definition was read from."""
+
+    def problem(self, path: tuple[str | int, ...], what: str, remedy: str) -> str:
+        """A message about the value at ``path``, which begins with its place: ``job.json:12:9: ...``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """A whole docker definition; ``containers`` in file order, exactly one of them interactive.
 
     ``ssh_port`` is where the ssh servers in the containers are to listen; None: the run makes no keys. ``pull`` holds
-    unless the command line says otherwise.
+    unless the command line says otherwise. ``written`` knows the places in the file, None if there is none.
     """
 
     containers: tuple[Container, ...]
@@ -167,6 +175,7 @@ class Definition:
     name: str | None = None
     ssh_port: int | None = SSH_PORT
     pull: PullPolicy = PullPolicy.MISSING
+    written: Written | None = field(default=None, repr=False, compare=False)
 
     @property
     def head(self) -> Container:

@@ -75,11 +75,13 @@ def _host_config(request: CreateRequest) -> dict[str, Any]:
         # In a user namespace of Podman's these numbers mean other groups, or none, and then it does not start (4.3).
         "GroupAdd": [] if request.keep_id else list(request.groups),
         **_limits(within(request.resources, request.job_limits)),
+        **_devices(request),
     }
     if request.job_limits.parent is not None:
         config["CgroupParent"] = request.job_limits.parent
-    if request.job_limits.cpuset is not None:
-        config["CpusetCpus"] = request.job_limits.cpuset
+    cpuset = request.cpuset or request.job_limits.cpuset
+    if cpuset is not None:
+        config["CpusetCpus"] = cpuset
     if request.init:
         config["Init"] = True
     if request.keep_id:
@@ -101,9 +103,15 @@ def _limits(resources: Resources) -> dict[str, Any]:
         limits |= {"Memory": resources.memory_bytes, "MemorySwap": resources.memory_bytes}
     if resources.shm_bytes is not None:
         limits["ShmSize"] = resources.shm_bytes
-    if resources.gpus is not None:
-        limits["DeviceRequests"] = [{"Count": resources.gpus, "Capabilities": [["gpu"]]}]
     return limits
+
+
+def _devices(request: CreateRequest) -> dict[str, Any]:
+    """These very GPUs, or outside of jobs that many."""
+    if request.resources.gpus is None:
+        return {}
+    which = {"Count": request.resources.gpus} if request.gpus is None else {"DeviceIDs": list(request.gpus)}
+    return {"DeviceRequests": [{**which, "Capabilities": [["gpu"]]}]}
 
 
 def _list(words: tuple[str, ...] | None) -> list[str] | None:

@@ -26,6 +26,7 @@ from dgrid.plan.doctor_together import (
     tag_findings,
 )
 from dgrid.plan.facts import NodeFacts
+from dgrid.plan.job_share import shared
 from dgrid.plan.plan import Plan, make_plan
 
 _PBS = ("PBS", "Torque")
@@ -87,6 +88,7 @@ def _job_findings(subject: Subject) -> Iterator[Finding]:
         name = f"job {subject.job_id}" if subject.job_id else "a job without an id"
         yield Finding("job", (), State.OK, f"{name} of {subject.batch_system}; {size}: {subject.source}")
     yield from _told_findings(subject.allocation)
+    yield from _share_findings(subject.allocation)
     if subject.allocation is None:
         yield Finding(
             "job.here",
@@ -97,6 +99,14 @@ def _job_findings(subject: Subject) -> Iterator[Finding]:
         )
     if subject.refusal is not None:
         yield _with_remedy("user", State.PROBLEM, subject.refusal)
+
+
+def _share_findings(allocation: Allocation | None) -> Iterator[Finding]:
+    """What of each node is the job's."""
+    for node in allocation.nodes if allocation else ():
+        told = shared(node.share) if node.share else ""
+        if told:
+            yield Finding("job.share", (node.name,), State.OK, f"of the node the job has {told}")
 
 
 def _told_findings(allocation: Allocation | None) -> Iterator[Finding]:

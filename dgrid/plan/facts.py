@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from dgrid.plan.job_limits import NOTHING, JobLimits
+from dgrid.plan.job_limits import NOTHING, Affinity, JobLimits
 
 
 class EngineKind(Enum):
@@ -22,7 +22,7 @@ class NodeFacts:
     ``rootless``: the engine runs as the submitter and maps ids. ``has_init``: the engine has an init process to put
     in front of commands. ``swarm_managers``: node ids of the managers of the swarm the engine is an active member
     of, empty if it is in none; ``is_manager`` says whether it is one itself. ``job_limits`` are what containers there
-    get of the job's.
+    get of the job's; ``affinity`` the CPUs that are there, None where that was not learnt.
     """
 
     engine: EngineKind = EngineKind.DOCKER
@@ -32,3 +32,4 @@ class NodeFacts:
     swarm_managers: frozenset[str] = frozenset()
     is_manager: bool = False
     job_limits: JobLimits = NOTHING
+    affinity: Affinity | None = None

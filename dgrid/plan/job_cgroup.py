@@ -101,12 +101,14 @@ def decide(found: tuple[Hierarchy, ...], engine: EngineCgroups, job_id: str | No
         return _nothing(f"your processes there are in the cgroup of another job, {job.path}")
     if engine.rootless:
         return _rootless(job.path)
-    limits = _limits(counted, job.path)
+    limits, everything = _limits(counted, job.path), _all_cpus(counted, job.path)
     refusal = _refusal(counted, jobs, job, engine)
     if refusal is None:
         parent = job.path.rpartition("/")[2] if engine.driver == "systemd" else job.path
-        return JobLimits(parent, *limits, reason=f"containers are in the job's cgroup {job.path}")
-    return JobLimits(None, *limits, reason=f"containers get the limits of the job's cgroup {job.path}: {refusal}")
+        reason = f"containers are in the job's cgroup {job.path}"
+        return JobLimits(parent, *limits, reason=reason, all_cpus=everything)
+    reason = f"containers get the limits of the job's cgroup {job.path}: {refusal}"
+    return JobLimits(None, *limits, reason=reason, all_cpus=everything)
 
 
 def _counted(found: tuple[Hierarchy, ...]) -> tuple[Hierarchy, ...]:
@@ -170,6 +172,15 @@ def _limits(counted: tuple[Hierarchy, ...], path: str) -> tuple[str | None, int 
         if told and told[0] != told[-1]:
             cpus = told[0]
     return cpus, min(memory, default=None)
+
+
+def _all_cpus(counted: tuple[Hierarchy, ...], path: str) -> str | None:
+    """All CPUs of the node, if the cgroup itself has a set of CPUs, and this is it."""
+    for hierarchy in counted:
+        for level in hierarchy.levels:
+            if level.path == path and level.cpus and level.cpus == hierarchy.levels[-1].cpus:
+                return level.cpus
+    return None
 
 
 def _is_above(path: str, other: str) -> bool:

@@ -13,25 +13,45 @@ class JobLimits:
 
     ``parent`` is the cgroup the containers go into, as the engine wants it written; None if it takes none. ``cpus``
     are the CPUs the job may use ("0-3,8") and ``memory_bytes`` its memory; None where it has no such limit.
-    ``reason`` tells people in a line what is done, and why.
+    ``all_cpus`` are those of the node where the job's cgroup has a set of CPUs, and these are all. ``reason`` tells
+    people in a line what is done, and why. ``beyond_cgroup``: the CPUs are fewer than the cgroup's.
     """
 
     parent: str | None = None
     cpus: str | None = None
     memory_bytes: int | None = None
     reason: str = ""
+    beyond_cgroup: bool = False
+    all_cpus: str | None = None
 
     def without_parent(self) -> JobLimits:
         """The limits, for an engine that refuses the cgroup."""
         return replace(self, parent=None)
 
     @property
+    def known_cpus(self) -> str | None:
+        """The set of CPUs that is the job's, be it all; None if it is not known to have one."""
+        return self.cpus or self.all_cpus
+
+    @property
     def cpuset(self) -> str | None:
         """The CPUs to give a container; None in the job's cgroup, which has them already."""
-        return self.cpus if self.parent is None else None
+        return self.cpus if self.parent is None or self.beyond_cgroup else None
 
 
 NOTHING = JobLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Affinity:
+    """CPUs of a node: those that the user's process may use there (sched_setaffinity(2)), and those that are online.
+
+    ``of_job`` says that this process is one of the job's, and not just a log-in.
+    """
+
+    allowed: str
+    online: str
+    of_job: bool = False
 
 
 def within(resources: Resources, limits: JobLimits) -> Resources:

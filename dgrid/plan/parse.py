@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from dgrid.errors import DefinitionError, Problem
 from dgrid.plan import values
@@ -11,7 +12,7 @@ from dgrid.plan.characters import check_all_characters
 from dgrid.plan.container import read_container
 from dgrid.plan.definition import SSH_PORT, Definition, HostfileFormat, NetworkMode, PullPolicy
 from dgrid.plan.findings import EnoughFound, Findings
-from dgrid.plan.jsonplaces import find_places, line_and_column
+from dgrid.plan.jsonplaces import Path, find_places, line_and_column
 from dgrid.plan.jsontext import Document, NotJson, decode, load
 from dgrid.plan.reader import Reader
 from dgrid.plan.schema import check_schema
@@ -35,7 +36,20 @@ def parse_definition(text: bytes, file: str, environment: Mapping[str, str]) -> 
         definition = _check(document, environment, findings)
     if findings:
         raise DefinitionError(findings.problems(file))
-    return definition
+    return replace(definition, written=_File(file, document))
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A definition that is right in itself: what a plan finds fault with has its place all the same."""
+
+    name: str
+    document: Document
+
+    def problem(self, path: Path, what: str, remedy: str) -> str:
+        findings = Findings(self.document)
+        findings.add(path, what, remedy)
+        return str(findings.problems(self.name)[0])
 
 
 def _check(document: Document, environment: Mapping[str, str], findings: Findings) -> Definition:

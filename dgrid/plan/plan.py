@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dgrid.plan.allocation import Allocation, Node, Submitter
+from dgrid.plan.assignment import Assigned, assign
 from dgrid.plan.create import Decided, create_requests, host_of, is_mapped
 from dgrid.plan.definition import Container, Definition, NetworkMode
 from dgrid.plan.facts import EngineKind, NodeFacts
@@ -85,23 +86,25 @@ def make_plan(
     ``facts`` is by node name; a node that is not in it counts as not asked (a dry run), and has the defaults of
     NodeFacts. ``keys`` are the run's own for ssh. ``oversubscribe`` lets nodes take more instances
     than slots. The same arguments give the same plan.
-    Raises PlanError with all reasons at once, as far as they can be told apart: first those of names, order and
-    placement, then those of the network, the mounts and the engines.
+    Raises PlanError with all reasons at once, as far as they can be told apart: first those of names, order,
+    placement and resources, then those of the network, the mounts and the engines.
     """
     reasons = Reasons()
     placed: tuple[Placed, ...] = ()
+    assigned: tuple[Assigned, ...] = ()
     order: tuple[tuple[str, ...], ...] = ()
     with reasons.gather():
         order = start_order(definition)
     with reasons.gather():
         placed = place(definition, allocation, oversubscribe)
+        assigned = assign(definition, placed, facts)
     reasons.extend(check_names((instance.container, instance.name) for instance in placed))
     reasons.raise_all()
 
     network, entries = _connect(definition, placed, facts)
     ssh = _ssh(definition, keys, submitter, placed, network)
     decided = Decided(session, allocation, submitter, definition.hostfile_format, network, entries, facts, ssh)
-    requests = create_requests(placed, decided)
+    requests = create_requests(placed, assigned, decided)
     return Plan(
         session=session,
         submitter=submitter,

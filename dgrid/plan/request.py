@@ -39,7 +39,8 @@ class CreateRequest:
     ``network`` is the engine-side name of the run's network, or "host". ``extra_hosts`` are (name, address) pairs
     for names that nobody resolves. ``environment`` holds every variable, in order, later ones having been merged.
     ``user`` is decimal ``uid:gid``; ``groups`` decimal gids. ``resources`` are the definition's limits, and
-    ``job_limits`` the job's on that node.
+    ``job_limits`` the job's on that node. Of what is the job's there, ``cpuset`` ("0-1") and ``gpus`` (ids) are this
+    container's; None leaves it all CPUs of the job, and the choice of GPUs to the engine.
     """
 
     name: str
@@ -64,3 +65,5 @@ class CreateRequest:
     init: bool
     keep_id: bool
     job_limits: JobLimits = NOTHING
+    cpuset: str | None = None
+    gpus: tuple[str, ...] | None = None

@@ -41,3 +41,20 @@ def own_environment(instance: Placed) -> Pairs:
         ("DGRID_INDEX", str(instance.index)),
         ("DGRID_NODE", instance.node.name),
     )
+
+
+def with_gpus(environment: Pairs, gpus: tuple[str, ...] | None) -> Pairs:
+    """With what programs go by to find these GPUs and no others; None leaves all as it is.
+
+    NVIDIA's runtime gives a container the GPUs of ``NVIDIA_VISIBLE_DEVICES``, which images of CUDA set to "all", and
+    none for "void" (NVIDIA Container Toolkit, "Specialized Configurations with Docker"). Those it gives are counted
+    from 0 in the container, while UUIDs stay (CUDA C Programming Guide, "CUDA Environment Variables"). A
+    ``CUDA_VISIBLE_DEVICES`` of the definition's own can only choose among them, and stays.
+    """
+    if gpus is None:
+        return environment
+    merged = {**dict(environment), "NVIDIA_VISIBLE_DEVICES": ",".join(gpus) or "void"}
+    numbered = all(one.isdecimal() for one in gpus)
+    if gpus:
+        merged.setdefault("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(len(gpus))) if numbered else gpus))
+    return tuple(merged.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -72,10 +73,10 @@ def left(docker_lab: Cluster) -> Iterator[None]:
 
 @pytest.mark.usefixtures("left")
 def test_containers_are_in_the_jobs_cgroup(docker_jobs: Jobs) -> None:
-    """On the node where the job has one; an own limit above the job's is the job's. Where it refuses to take any,
-    the run begins again, with its limits; on another node, where a log-in is in no job, nothing is done."""
+    """On the node where the job has one. Where it refuses to take any, the run begins again, with its limits; on
+    another node, where a log-in is in no job, nothing is done."""
     arguments = docker_jobs.write(
-        head(*LIMITS, resources={"memory": "4g", "cpus": 0.5}), worker("w"), nodes=("node1", "node2"), network="host"
+        head(*LIMITS, resources={"memory": "300m", "cpus": 0.5}), worker("w"), nodes=("node1", "node2"), network="host"
     )
     run = f"su alice -c 'cd; PBS_JOBID=42 PBS_NODEFILE=x dgrid -q {arguments}'"
 
@@ -91,6 +92,43 @@ def test_containers_are_in_the_jobs_cgroup(docker_jobs: Jobs) -> None:
     cpus, memory = done.stdout.decode().splitlines()
     assert cpus.split() == ["cpus", "0"]
     assert memory == "314572800"
+    assert docker_jobs.left() == []
+
+
+@pytest.mark.usefixtures("left")
+def test_instances_have_cpus_of_their_own(docker_jobs: Jobs) -> None:
+    """Real sets of CPUs: of the two that are the job's each worker has one, the head both; a third finds none. So
+    with memory, by the node that has too little, and the place in the file."""
+    show = shell("sed -n 's/Cpus_allowed_list:[[:space:]]*//p' /proc/self/status >/out/cpus-$DGRID_NAME; sleep 300")
+    wait = shell(
+        "until [ -s /out/cpus-w-1 ] && [ -s /out/cpus-w-2 ]; do sleep 0.1; done; cat /out/cpus-*; "
+        "sed -n 's/Cpus_allowed_list:[[:space:]]*//p' /proc/self/status"
+    )
+    docker_jobs.lab.run("rm -rf /home/alice/out; mkdir /home/alice/out", check=True)
+    two_cpus = ENTER.replace("|| echo 0 >", "|| echo 0-1 >")
+    assert two_cpus != ENTER
+
+    def run(workers: int, **resources: object) -> tuple[int, list[str], str]:
+        arguments = docker_jobs.write(
+            head(*wait, volumes=["/home/alice/out:/out"]),
+            worker("w", *show, scale=workers, volumes=["/home/alice/out:/out"], resources=resources),
+            nodes=("node1",) * 4,
+        )
+        command = f"su alice -c 'cd; PBS_JOBID=42 PBS_NODEFILE=x dgrid -q {arguments}'"
+        done = docker_jobs.lab.run(two_cpus + command, user="root", host="node1")
+        return done.returncode, done.stdout.decode().split(), done.stderr.decode()
+
+    assert run(2, cpus=1) == (0, ["0", "1", "0-1"], "")
+    code, _, said = run(3, cpus=1)
+    assert code == 2
+    assert "resources.cpus: the instances on node1 ask for 3 CPUs, but the job has 2 there" in said
+    code, _, said = run(2, memory="200m")
+    assert code == 2
+    assert re.search(
+        r"job\.json:1:\d+: containers\[1\]\.resources\.memory: the instances on node1 ask for 400m of memory, "
+        "but the job has 300m there",
+        said,
+    )
     assert docker_jobs.left() == []
 
 
