@@ -76,8 +76,10 @@ OAR = BatchSystem(
     # A job that is no array is one of one member, with index 1.
     array_index="OAR_ARRAY_INDEX",
     prefixes=("OAR_",),
-    # Files of the nodes. OAR_KEY is withheld as everything that is called a key.
-    withheld=frozenset({*_FILES, "OAR_RESOURCE_FILE", "OAR_RESOURCE_PROPERTIES_FILE"}),
+    # Files of the nodes, and the name of a cgroup there. OAR_KEY is withheld as everything that is called a key.
+    withheld=frozenset(
+        {*_FILES, "OAR_RESOURCE_FILE", "OAR_RESOURCE_PROPERTIES_FILE", "OAR_STDOUT", "OAR_STDERR", "OAR_CPUSET"}
+    ),
     # Works with ssh too; but what ssh starts is no part of the job.
     reach=("oarsh",),
     # Measured: KILL alone, for oardel and at the end of the walltime. Before the end: --checkpoint with --signal.

@@ -130,25 +130,52 @@ SLURM_WITH_TORQUE_COMMANDS = {
 }
 SLURM_FILES = {"/tmp/nodes.7": "n1\nn2\n"}
 
-# Measured: OAR 2.6.1 of Debian trixie, oarsub -l nodes=2; two resources a node. OAR_KEY's value was a number.
+# Captured: OAR 2.6.1 of Debian trixie, in a lab, oarsub -l nodes=2/core=2,walltime=0:5:0; all that OAR has set; and the
+# resources' file, cut short.
 OAR = {
-    "OAR_JOB_ID": "1",
-    "OAR_JOBID": "1",
+    "BASH_ENV": "~oar/.batch_job_bashrc",
+    "OARCONFFILE": "/etc/oar/oar.conf",
+    "OARDIR": "/usr/lib/oar",
+    "OARDO_UID": "102",
+    "OARDO_USER": "oar",
+    "OARUSER": "oar",
+    "OARXAUTHLOCATION": "/usr/bin/xauth",
+    "OAR_ARRAYID": "1",
+    "OAR_ARRAYINDEX": "1",
     "OAR_ARRAY_ID": "1",
     "OAR_ARRAY_INDEX": "1",
+    "OAR_CPUSET": "/oar/alice_1",
+    "OAR_FILE_NODES": "/var/lib/oar/1",
+    "OAR_JOBID": "1",
+    "OAR_JOB_ID": "1",
     "OAR_JOB_NAME": "",
+    "OAR_JOB_WALLTIME": "0:5:0",
     "OAR_JOB_WALLTIME_SECONDS": "300",
-    "OAR_USER": "alice",
-    "OAR_O_WORKDIR": "/home/alice",
+    "OAR_KEY": "1",
     "OAR_NODEFILE": "/var/lib/oar/1",
     "OAR_NODE_FILE": "/var/lib/oar/1",
-    "OAR_FILE_NODES": "/var/lib/oar/1",
+    "OAR_O_WORKDIR": "/home/alice",
+    "OAR_PROJECT_NAME": "default",
     "OAR_RESOURCE_FILE": "/var/lib/oar/1",
     "OAR_RESOURCE_PROPERTIES_FILE": "/var/lib/oar/1_resources",
-    "OAR_KEY": "1",
-    "OARDIR": "/usr/lib/oar",
+    "OAR_STDERR": "OAR.1.stderr",
+    "OAR_STDOUT": "OAR.1.stdout",
+    "OAR_USER": "alice",
+    "OAR_WORKDIR": "/home/alice",
+    "OAR_WORKING_DIRECTORY": "/home/alice",
+    "SSH_CONNECTION": "172.31.0.2 56076 172.31.0.3 6667",
     "SUDO_COMMAND": "OAR",
+    "TERM": "unknown",
 }
+OAR_RESOURCES = "".join(
+    f" {line} \n"
+    for line in (
+        "cpu = '1' , drain = 'NO' , network_address = 'node1' , core = '1' , cpuset = '0' , type = 'default'",
+        "core = '5' , network_address = 'node2' , drain = 'NO' , cpu = '5' , type = 'default' , cpuset = '0'",
+        "cpuset = '1' , type = 'default' , drain = 'NO' , network_address = 'node2' , core = '6' , cpu = '6'",
+        "cpuset = '1' , type = 'default' , cpu = '2' , network_address = 'node1' , core = '2' , drain = 'NO'",
+    )
+)
 OAR_FILES = {"/var/lib/oar/1": "node1\nnode1\nnode2\nnode2\n"}
 
 # Measured: Grid Engine 8.1.9 of Debian trixie, qsub -pe nodes 2.

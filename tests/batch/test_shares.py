@@ -9,6 +9,7 @@ from environments import (
     HTCONDOR,
     LSF,
     OAR,
+    OAR_RESOURCES,
     OPENPBS,
     SLURM_TWO_NODES,
     SLURM_WITH_TORQUE_COMMANDS,
@@ -31,7 +32,7 @@ TWO_KINDS = """JobId=1 JobName=job.sh
 """
 NO_GPUS = "     Nodes=node1 CPU_IDs=0-1,3 Mem=0 GRES=\n     Nodes=node2 CPU_IDs=0 Mem=0 GRES=\n"
 OLD = "     Nodes=node[1-2] CPU_IDs=0-3 Mem=100 GRES_IDX=gpu(IDX:0-1,3)\n"
-OAR_RESOURCES = """network_address = 'node1' , host = 'node1' , cpuset = '2' , gpudevice = '1' , type = 'default'
+OAR_WITH_GPUS = """network_address = 'node1' , host = 'node1' , cpuset = '2' , gpudevice = '1' , type = 'default'
 network_address = 'node1' , host = 'node1' , cpuset = '3,7' , gpudevice = '1' , type = 'default'
 network_address = 'node2' , host = 'node2' , cpuset = '0' , gpudevice = '0' , type = 'default'
 network_address = 'node2' , host = 'node2' , cpuset = '0' , gpudevice = '3' , type = 'default'
@@ -124,13 +125,19 @@ def test_torque_tells_by_a_file():
 
 def test_oar_tells_by_the_properties_of_its_resources():
     """Of CPUs where the site has set them: as OAR makes them, all are 0."""
-    shares = told(OAR, files={"/var/lib/oar/1_resources": OAR_RESOURCES})
+    shares = told(OAR, files={"/var/lib/oar/1_resources": OAR_WITH_GPUS})
     assert shares.of("node1", True) == JobShare(("1",), (2, 3, 7), 3, None, shares.every.silence)
     assert shares.of("node2", False) == JobShare(("0", "3"), None, None, None, shares.every.silence)
-    without = told(OAR, files={"/var/lib/oar/1_resources": OAR_RESOURCES.replace("gpudevice", "other")})
+    without = told(OAR, files={"/var/lib/oar/1_resources": OAR_WITH_GPUS.replace("gpudevice", "other")})
     assert without.of("node1", True).gpus is None
     assert "no property gpudevice" in without.of("node1", True).silence
     assert "cannot be read" in told(OAR).of("node1", True).silence
+
+
+def test_oar_tells_in_the_lab():
+    """As captured there: two of each node's cores."""
+    shares = told(OAR, files={"/var/lib/oar/1_resources": OAR_RESOURCES})
+    assert [shares.of(node, True).cpus for node in ("node1", "node2")] == [(0, 1), (0, 1)]
 
 
 def test_htcondor_tells_of_its_slot_on_this_node():

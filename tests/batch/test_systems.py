@@ -95,7 +95,7 @@ def test_what_was_taken_is_said_with_its_variables():
     ("environment", "given"),
     [
         (SLURM, {"SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_JOB_USER", "SLURM_JOB_NUM_NODES", "SLURM_ARRAY_TASK_ID"}),
-        (OAR, {"OAR_JOB_ID", "OAR_JOBID", "OAR_ARRAY_ID", "OAR_ARRAY_INDEX", "OAR_JOB_NAME", "OAR_USER"}),
+        (OAR, {"OAR_JOB_ID", "OAR_ARRAY_ID", "OAR_ARRAY_INDEX", "OAR_JOB_NAME", "OAR_USER", "OAR_PROJECT_NAME"}),
         (GRID_ENGINE, {"JOB_ID", "JOB_NAME", "PE", "NSLOTS", "NHOSTS", "QUEUE", "SGE_TASK_ID", "SGE_O_WORKDIR"}),
         (HTCONDOR, {"BATCH_SYSTEM", "_CONDOR_JOB_IWD", "_CONDOR_SLOT", "_CONDOR_NPROCS"}),
         (LSF, {"LSB_JOBID", "LSB_JOBINDEX", "LSB_JOBNAME", "LSB_DJOB_NUMPROC", "LS_SUBCWD"}),
@@ -107,6 +107,8 @@ def test_containers_get_the_jobs_own_variables(environment, given):
     job, _ = read(environment)
     names = {name for name, _ in job.variables}
     more = {"OAR_JOB_WALLTIME_SECONDS", "OAR_O_WORKDIR", "SLURM_SUBMIT_DIR"}
+    # OAR's second names for the same.
+    more |= {"OAR_JOBID", "OAR_ARRAYID", "OAR_ARRAYINDEX", "OAR_JOB_WALLTIME", "OAR_WORKDIR", "OAR_WORKING_DIRECTORY"}
     assert names - more == given
 
 
