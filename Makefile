@@ -23,7 +23,7 @@ check:
 	@.venv/bin/python -m pytest -m "not lab" tests/test_*.py tests/plan tests/batch tests/cli
 
 labs:
-	@scripts/test -m "lab or labs" tests/lab/test_flavour_*.py
+	@scripts/test --labs
 
 chaos:
 	@scripts/environment --test

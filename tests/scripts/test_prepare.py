@@ -195,7 +195,16 @@ def test_with_systemd_the_service_is_started_and_stopped(machine: Machine) -> No
     ]
 
 
+def test_only_the_labs_need_a_browser(machine: Machine) -> None:
+    """Chromium is large: `make test` does without."""
+    machine.prepare("up", "--test")
+    assert not any("chromium" in line for line in machine.done_as_root())
+    machine.prepare("up", "--labs")
+    assert any("apt-get install" in line and line.endswith(" chromium") for line in machine.done_as_root())
+
+
 def test_wrong_words_are_refused(machine: Machine) -> None:
-    """Anything but up, up --test and down does nothing and says what there is."""
+    """Anything but up (with --test or --labs) and down does nothing and says what there is."""
     done = machine.prepare("upp")
-    assert (done.returncode, done.stderr) == (1, "prepare: use: scripts/prepare up [--test] | scripts/prepare down\n")
+    assert done.returncode == 1
+    assert done.stderr == "prepare: use: scripts/prepare up [--test|--labs] | scripts/prepare down\n"
