@@ -27,19 +27,22 @@ def nodes_of_job(job: str, ask: Ask) -> tuple[str, ...]:
     """The names of the job's nodes, each once, in the batch system's order. Raises UsageError with what each said."""
     if not job or job.startswith("-"):
         raise UsageError(f'--job: "{job}" is no job id')
-    said: tuple[str, str] | None = None
+    said: dict[str, str] = {}
     for query in QUERIES:
         command = tuple(word.format(job=job) for word in query.command)
-        # The first command that is there decides: Slurm may have a qstat as well, of its Torque commands.
-        finished = ask(command) if said is None or said[0] == command[0] else None
+        finished = ask(command)
         if finished is None:
             continue
         names = () if finished.exit_code else _names(query, finished.output, ask)
         if names:
             return names
-        said = (command[0], _reason(finished))
+        said[command[0]] = _reason(finished)
+        # One that knows the job decides. One that fails may be there without a system behind it, as Slurm's commands
+        # on a machine of another one.
+        if finished.exit_code == 0:
+            break
     commands = ", ".join(dict.fromkeys(query.command[0] for query in QUERIES))
-    reason = ": ".join(said) if said else f"there is none of {commands} here to ask"
+    reason = "; ".join(map(": ".join, said.items())) if said else f"there is none of {commands} here to ask"
     raise UsageError(f"--job {job}: its nodes are unknown ({reason}) — name them with -w NODES")
 
 

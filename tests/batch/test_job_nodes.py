@@ -22,6 +22,23 @@ TORQUE = """Job Id: 12.head
     exec_port = 15003+15003
     Hold_Types = n
 """
+# Captured: OAR 2.6.1 of Debian trixie, oarstat -J -fj 7, cut short.
+OAR = """{
+   "7" : {
+      "owner" : "alice",
+      "assigned_network_address" : [
+         "node1",
+         "node2"
+      ],
+      "assigned_resources" : [
+         1,
+         5
+      ],
+      "name" : null,
+      "state" : "Running"
+   }
+}
+"""
 PBS = json.dumps({"pbs_version": "23.06.06", "Jobs": {"12.head": {"job_state": "R", "exec_host": "n1/0*2+n2/1*2"}}})
 
 
@@ -91,12 +108,28 @@ def test_other_systems_are_asked_by_their_own_command(command, output, nodes, as
     assert asked is None or asked in ask.ran
 
 
+def test_a_command_without_a_system_behind_it_hides_no_other():
+    """In a lab with OAR: squeue is there, too, and finds no configuration."""
+    ask = Commands(
+        squeue=Finished(1, "", "fatal: Could not establish a configuration source\n"), oarstat=Finished(0, OAR)
+    )
+    assert nodes_of_job("7", ask) == ("node1", "node2")
+
+
 @pytest.mark.parametrize(
     ("ask", "reason"),
     [
         (Commands(), "there is none of squeue, qstat, oarstat, bjobs, condor_q, flux here to ask"),
         (Commands(squeue=Finished(1, "", "slurm_load_jobs error: Invalid job id\n")), "squeue: slurm_load_jobs error"),
         (Commands(squeue=Finished(0, "\n")), "squeue: it has no nodes; it waits, or has ended"),
+        (
+            Commands(squeue=Finished(1, "", "no x\n"), oarstat=Finished(2, "", "no y\n")),
+            "(squeue: no x; oarstat: no y)",
+        ),
+        (
+            Commands(squeue=Finished(0, ""), oarstat=Finished(0, OAR)),
+            "(squeue: it has no nodes; it waits, or has ended)",
+        ),
         (Commands(qstat_json=Finished(153, ""), qstat=Finished(153, "", "")), "qstat: exit code 153"),
     ],
 )
