@@ -7,7 +7,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,8 @@ class Execution:
     id: str
     connection: socket.socket
     tty: bool
+    ahead: bytes = b""
+    """Output that came together with the engine's answer."""
 
     def send(self, content: bytes) -> None:
         """Writes to the command's stdin. Raises OSError when the command is gone."""
@@ -61,7 +63,7 @@ class Execution:
 
     def output(self) -> Iterator[tuple[int, bytes]]:
         """The output as it comes; a terminal's comes all as stdout."""
-        stream = self.connection.makefile("rb", buffering=0)
+        stream = _Continued(self.ahead, self.connection)
         while self.tty and (content := stream.read(_CHUNK)):
             yield 1, content
         while not self.tty and (head := _exactly(stream, 8)):
@@ -95,8 +97,16 @@ def start(machine: Machine, container_id: str, command: Command) -> Execution:
     # A SocketIO; the socket below it can be half closed, which is how stdin ends. Duplicated, as the SDK
     # closes its own when the response is collected.
     connection = raw._sock.dup()
+    ahead = _read_ahead(raw)
     connection.settimeout(None)
-    return Execution(client, made["Id"], connection, command.tty)
+    return Execution(client, made["Id"], connection, command.tty, ahead)
+
+
+def _read_ahead(raw: Any) -> bytes:
+    """What the HTTP library has read beyond the engine's answer: of a busy engine both may come in one piece."""
+    # With no time to wait, peek gives what is in its buffer, or what has come by now.
+    raw._sock.settimeout(0)
+    return bytes(raw._response.raw._fp.fp.peek())
 
 
 def capture(machine: Machine, container_id: str, command: Command, stdin: Iterable[bytes] = ()) -> Output:
@@ -148,9 +158,22 @@ def _feed(execution: Execution, parts: Iterable[bytes]) -> None:
     execution.end_input()
 
 
-def _exactly(stream: Any, length: int) -> bytes:
-    read: Callable[[int], bytes] = stream.read
+class _Continued:
+    """Bytes that were read already, and then those of a connection."""
+
+    def __init__(self, ahead: bytes, connection: socket.socket) -> None:
+        self._ahead = ahead
+        self._connection = connection
+
+    def read(self, most: int) -> bytes:
+        if not self._ahead:
+            return self._connection.recv(most)
+        content, self._ahead = self._ahead[:most], self._ahead[most:]
+        return content
+
+
+def _exactly(stream: _Continued, length: int) -> bytes:
     content = b""
-    while len(content) < length and (part := read(length - len(content))):
+    while len(content) < length and (part := stream.read(length - len(content))):
         content += part
     return content

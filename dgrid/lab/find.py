@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dgrid.errors import LabError
 from dgrid.lab.machine import Machine
-from dgrid.lab.shape import HOST_LABEL, LABEL, SHAPE_LABEL, Shape, shape_from_text
+from dgrid.lab.shape import FRONT, HOST_LABEL, LABEL, SHAPE_LABEL, Shape, shape_from_text
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -25,7 +25,7 @@ class LabHost:
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """A lab as it is now. ``hosts`` may be fewer than ``shape.hosts`` after a failure."""
+    """A lab as it is now: ``shape.nodes`` are the nodes that it has."""
 
     shape: Shape
     hosts: tuple[LabHost, ...]
@@ -53,9 +53,12 @@ def find_lab(machine: Machine, name: str) -> Lab:
     hosts = client.containers(all=True, filters={"label": f"{LABEL}={name}"})
     if not hosts:
         raise LabError(_no_lab(name, lab_names(client)))
-    shape = shape_from_text(hosts[0]["Labels"][SHAPE_LABEL])
-    by_name = {one["Labels"][HOST_LABEL]: _host(one) for one in hosts}
-    return Lab(shape, tuple(by_name[host] for host in shape.hosts if host in by_name))
+    by_name = {one["Labels"][HOST_LABEL]: one for one in hosts}
+    # Every host's label has the shape at its own start; nodes may have come and gone since.
+    started = shape_from_text(by_name.get(FRONT, hosts[0])["Labels"][SHAPE_LABEL])
+    numbers = tuple(sorted(int(host.removeprefix("node")) for host in by_name if host != FRONT))
+    shape = replace(started, node_count=max(1, len(numbers)), numbers=numbers)
+    return Lab(shape, tuple(_host(by_name[host]) for host in shape.hosts if host in by_name))
 
 
 def _host(container: dict) -> LabHost:  # type: ignore[type-arg]  # the engine's JSON

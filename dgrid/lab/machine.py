@@ -29,6 +29,11 @@ class Machine:
     api_version: str
     cgroup_version: int
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is this very machine's, reached by a socket in the file system."""
+        return self.base_url.startswith("unix://")
+
     def client(self, timeout_s: float = 60) -> APIClient:
         """A new client; making it costs no call to the engine."""
         return _client(self.base_url, self.api_version, timeout_s)

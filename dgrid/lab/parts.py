@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dgrid.lab.shape import FRONT, HOST_LABEL, LABEL, SHAPE_LABEL, Shape, shape_to_text
+from dgrid.lab.shape import FRONT, HOST_LABEL, LABEL, SHAPE_LABEL, Bind, Port, Shape, shape_to_text
 
 START = "/usr/local/lib/dgrid-lab/start"
+_SHARED = {"home": "/home", "dgrid": "/opt/dgrid", "secrets": "/lab"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class HostRequest:
     command: tuple[str, ...]
     labels: tuple[tuple[str, str], ...]
     binds: tuple[tuple[str, str], ...]
+    mounts: tuple[Bind, ...] = ()
+    ports: tuple[Port, ...] = ()
 
 
 def object_name(shape_name: str, part: str) -> str:
@@ -27,25 +30,32 @@ def object_name(shape_name: str, part: str) -> str:
 
 
 def volumes(shape: Shape) -> tuple[str, ...]:
-    """The names of all volumes: three shared ones, and each node's engine storage.
+    """The names of all volumes: three shared ones, and each node's engine storage."""
+    own = (part for node in shape.nodes for part in _own_volumes(node))
+    return tuple(object_name(shape.name, part) for part in (*_SHARED, *own))
 
-    Engine storage is on volumes because overlay file systems do not stack: Docker's, and Podman's.
-    """
-    own = (f"{node}-{engine}" for node in shape.nodes for engine in ("docker", "podman"))
-    return tuple(object_name(shape.name, part) for part in ("home", "dgrid", "secrets", *own))
+
+def node_volumes(shape: Shape, node: str) -> tuple[str, ...]:
+    """The names of one node's volumes."""
+    return tuple(object_name(shape.name, part) for part in _own_volumes(node))
+
+
+def _own_volumes(node: str) -> dict[str, str]:
+    # Engine storage is on volumes because overlay file systems do not stack: Docker's, and Podman's.
+    return {f"{node}-docker": "/var/lib/docker", f"{node}-podman": "/var/lib/containers"}
 
 
 def host_request(shape: Shape, host: str) -> HostRequest:
     """The request for one of ``shape.hosts``."""
-    shared = {"home": "/home", "dgrid": "/opt/dgrid", "secrets": "/lab"}
-    own = {f"{host}-docker": "/var/lib/docker", f"{host}-podman": "/var/lib/containers"}
-    mounts = shared if host == FRONT else shared | own
+    mounts = _SHARED if host == FRONT else _SHARED | _own_volumes(host)
     return HostRequest(
         host=host,
         name=object_name(shape.name, host),
         command=(START, *_settings(shape, host)),
         labels=((LABEL, shape.name), (HOST_LABEL, host), (SHAPE_LABEL, shape_to_text(shape))),
         binds=tuple((object_name(shape.name, part), target) for part, target in mounts.items()),
+        mounts=shape.binds,
+        ports=shape.ports if host == FRONT else (),
     )
 
 
@@ -70,11 +80,13 @@ def host_config(request: HostRequest, network: str, cgroup_version: int) -> dict
     the container's own namespace is enough (``start`` makes it writable).
     """
     binds = [f"{volume}:{target}" for volume, target in request.binds]
+    binds += [f"{bind.source}:{bind.target}:{'ro' if bind.read_only else 'rw'}" for bind in request.mounts]
     if cgroup_version == 1:
         binds.append("/sys/fs/cgroup:/sys/fs/cgroup:rw")
     return {
         "Binds": binds,
         "NetworkMode": network,
+        "PortBindings": {f"{port.front}/tcp": [_here(port)] for port in request.ports},
         "CgroupnsMode": "host" if cgroup_version == 1 else "private",
         "CapAdd": ["ALL"],
         "CapDrop": ["SYS_RESOURCE"],
@@ -85,3 +97,8 @@ def host_config(request: HostRequest, network: str, cgroup_version: int) -> dict
         "Init": True,
         "RestartPolicy": {"Name": "no"},
     }
+
+
+def _here(port: Port) -> dict[str, str]:
+    # Not on the machine's other addresses: a lab is for whoever started it.
+    return {"HostIp": "127.0.0.1", "HostPort": str(port.here)}

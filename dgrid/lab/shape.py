@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import PurePosixPath
 
 from dgrid.errors import UsageError
 
@@ -19,6 +20,7 @@ FRONT = "front"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 _MOST_NODES = 64
+_OWN_TARGETS = ("/", "/home", "/lab", "/opt/dgrid", "/etc", "/usr", "/var", "/run", "/proc", "/sys", "/dev")
 
 
 class Batch(Enum):
@@ -60,11 +62,29 @@ class LabUser:
 
 
 @dataclass(frozen=True, slots=True)
+class Bind:
+    """A directory or file of this machine that every host has at ``target``."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """``Port(8080, 80)``: port 8080 of this machine's own address 127.0.0.1 is the frontend's port 80."""
+
+    here: int
+    front: int
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
     """``Shape("dev", node_count=2, users=lab_users("root", 0, 0)).hosts == ("front", "node1", "node2")``.
 
     ``slots`` is how many slots (``ppn``) each node offers to the batch system; ``swarm`` joins the nodes'
-    engines. The first of ``users`` is the lab's own user. Raises UsageError for a shape that cannot be built.
+    engines. The first of ``users`` is the lab's own user. ``numbers`` are those of the nodes, where they are not 1 to
+    ``node_count`` as nodes were removed. Raises UsageError for a shape that cannot be built.
     """
 
     name: str
@@ -74,6 +94,9 @@ class Shape:
     slots: int = 4
     swarm: bool = False
     users: tuple[LabUser, ...] = ()
+    binds: tuple[Bind, ...] = ()
+    ports: tuple[Port, ...] = ()
+    numbers: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -85,7 +108,7 @@ class Shape:
     @property
     def nodes(self) -> tuple[str, ...]:
         """The nodes' host names, in order."""
-        return tuple(f"node{number}" for number in range(1, self.node_count + 1))
+        return tuple(f"node{number}" for number in self.numbers or range(1, self.node_count + 1))
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -97,6 +120,31 @@ def check_name(name: str) -> None:
     """Raises UsageError unless ``name`` can be the name of a lab, as ``dev`` or ``t4711``."""
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot be a lab's name: use at most 31 small letters, digits and hyphens")
+
+
+def parse_bind(text: str, directory: str) -> Bind:
+    """``parse_bind("data:/data:ro", "/home/eve") == Bind("/home/eve/data", "/data", True)``.
+
+    A relative path begins at ``directory``. Raises UsageError for what is no HOST:CONTAINER, and for targets that the
+    lab needs for itself.
+    """
+    source, _, rest = text.partition(":")
+    target, _, mode = rest.partition(":")
+    if not source or not target.startswith("/") or mode not in ("", "ro", "rw"):
+        raise UsageError(f"{text!r} is no volume: write HOST:CONTAINER or HOST:CONTAINER:ro, as in data:/data:ro")
+    path = PurePosixPath(target)
+    if path in map(PurePosixPath, _OWN_TARGETS) or ".." in path.parts:
+        raise UsageError(f"a volume cannot be at {target}, which the lab needs for itself; choose another directory")
+    return Bind(str(PurePosixPath(directory) / source), str(path), mode == "ro")
+
+
+def parse_port(text: str) -> Port:
+    """``parse_port("8080:80") == Port(8080, 80)``. Raises UsageError."""
+    here, _, front = text.partition(":")
+    numbers = [int(part) if part.isdecimal() else 0 for part in (here, front)]
+    if not all(1 <= number <= 65535 for number in numbers):
+        raise UsageError(f"{text!r} is no pair of ports: write PORT-HERE:PORT-OF-THE-FRONTEND, as in 8080:80")
+    return Port(*numbers)
 
 
 def lab_users(name: str, uid: int, gid: int) -> tuple[LabUser, ...]:
@@ -121,6 +169,9 @@ def shape_to_text(shape: Shape) -> str:
             "slots": shape.slots,
             "swarm": shape.swarm,
             "users": [[user.name, user.uid, user.gid] for user in shape.users],
+            "binds": [[bind.source, bind.target, bind.read_only] for bind in shape.binds],
+            "ports": [[port.here, port.front] for port in shape.ports],
+            "numbers": shape.numbers,
         }
     )
 
@@ -136,4 +187,7 @@ def shape_from_text(text: str) -> Shape:
         slots=values["slots"],
         swarm=values["swarm"],
         users=tuple(LabUser(*user) for user in values["users"]),
+        binds=tuple(Bind(*bind) for bind in values["binds"]),
+        ports=tuple(Port(*port) for port in values["ports"]),
+        numbers=tuple(values["numbers"]),
     )

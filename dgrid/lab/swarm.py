@@ -13,11 +13,17 @@ def join_engines(machine: Machine, lab: Lab) -> None:
 
     Raises LabError with the engine's own words.
     """
-    first, *others = (lab.host(node) for node in lab.shape.nodes)
+    first = lab.host(lab.shape.nodes[0])
     _docker(machine, first, "swarm", "init", "--advertise-addr", str(first.address))
+    join_more(machine, lab, lab.shape.nodes[1:])
+
+
+def join_more(machine: Machine, lab: Lab, nodes: tuple[str, ...]) -> None:
+    """The engines of these nodes join the swarm that the first node's manages. Raises LabError."""
+    first = lab.host(lab.shape.nodes[0])
     token = _docker(machine, first, "swarm", "join-token", "--quiet", "worker").strip()
-    for node in others:
-        _docker(machine, node, "swarm", "join", "--token", token, f"{first.address}:2377")
+    for node in nodes:
+        _docker(machine, lab.host(node), "swarm", "join", "--token", token, f"{first.address}:2377")
 
 
 def _docker(machine: Machine, host: LabHost, *argv: str) -> str:

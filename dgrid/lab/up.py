@@ -16,6 +16,7 @@ from dgrid.lab.machine import Machine
 from dgrid.lab.node_image import ensure_image
 from dgrid.lab.parallel import in_parallel
 from dgrid.lab.parts import host_config, host_request, object_name, volumes
+from dgrid.lab.room import check_room
 from dgrid.lab.shape import FRONT, LABEL, Shape
 from dgrid.lab.source import source_tar
 from dgrid.lab.swarm import join_engines
@@ -42,13 +43,14 @@ def up(
             f"there is a lab {shape.name} already; choose another --name, "
             f"or remove it with: dgrid lab down --name {shape.name}"
         )
+    check_room(machine, shape)
     tag = ensure_image(machine, shape.batch, say, build_env)
     try:
         say(f"starting {shape.node_count} nodes and a frontend")
         _create(machine, shape, tag)
         lab = find_lab(machine, shape.name)
         say("waiting until every host works")
-        _await_ready(machine, lab, deadline_s)
+        await_ready(machine, lab, deadline_s)
         if shape.swarm:
             say("joining the engines to a swarm")
             join_engines(machine, lab)
@@ -76,19 +78,21 @@ def _create(machine: Machine, shape: Shape, tag: str) -> None:
         client.create_network(network, driver="bridge", labels=labels)
         for volume in volumes(shape):
             client.create_volume(volume, labels=labels)
-        ids = in_parallel(lambda host: _create_host(machine, shape, host, tag, network), shape.hosts)
+        ids = in_parallel(lambda host: create_host(machine, shape, host, tag), shape.hosts)
         _install_dgrid(client, ids[0])
         in_parallel(lambda container_id: machine.client().start(container_id), tuple(ids))
     except docker.errors.APIError as error:
         raise LabError(f"this machine's engine refused a part of lab {shape.name}: {error.explanation}") from error
 
 
-def _create_host(machine: Machine, shape: Shape, host: str, tag: str, network: str) -> str:
-    request = host_request(shape, host)
+def create_host(machine: Machine, shape: Shape, host: str, tag: str) -> str:
+    """Creates a host's container, not started; its id."""
+    request, network = host_request(shape, host), object_name(shape.name, "net")
     made = machine.client().create_container_from_config(  # type: ignore[no-untyped-call]  # untyped in the stubs
         {
             "Image": tag,
             "Hostname": request.host,
+            "ExposedPorts": {f"{port.front}/tcp": {} for port in request.ports},
             "Cmd": list(request.command),
             "Labels": dict(request.labels),
             "HostConfig": host_config(request, network, machine.cgroup_version),
@@ -103,7 +107,8 @@ def _install_dgrid(client: APIClient, container_id: str) -> None:
     client.put_archive(container_id, "/opt/dgrid", source_tar())
 
 
-def _await_ready(machine: Machine, lab: Lab, deadline_s: int) -> None:
+def await_ready(machine: Machine, lab: Lab, deadline_s: int) -> None:
+    """Returns when every host of the lab works. Raises LabError naming those that do not within ``deadline_s``."""
     end, given_up = time.monotonic() + deadline_s, threading.Event()
     with ThreadPoolExecutor(max_workers=len(lab.hosts)) as pool:
         try:

@@ -6,6 +6,7 @@ import http.server
 import os
 import socket
 import socketserver
+import subprocess
 import threading
 from pathlib import Path
 
@@ -16,7 +17,21 @@ from dgrid.errors import LabError, UsageError
 from dgrid.lab.machine import machine_at
 from dgrid.lab.node_image import image_tag
 from dgrid.lab.parts import host_config, host_request, volumes
-from dgrid.lab.shape import Batch, LabUser, NodeEngine, Shape, lab_users, shape_from_text, shape_to_text
+from dgrid.lab.room import available_bytes, check_memory
+from dgrid.lab.shape import (
+    Batch,
+    Bind,
+    LabUser,
+    NodeEngine,
+    Port,
+    Shape,
+    lab_users,
+    parse_bind,
+    parse_port,
+    shape_from_text,
+    shape_to_text,
+)
+from dgrid.lab.ssh_access import config_text
 
 
 def test_the_caller_is_the_labs_user():
@@ -37,7 +52,8 @@ def test_the_second_user_is_somebody_else(caller):
 
 def test_a_shape_is_kept_in_a_label():
     """What the label says makes the same shape again."""
-    shape = Shape("x1", 3, Batch.NONE, NodeEngine.DOCKER, 2, True, lab_users("eve", 1000, 100))
+    people, binds, ports = lab_users("eve", 1000, 100), (Bind("/d", "/data", True),), (Port(8080, 80),)
+    shape = Shape("x1", 3, Batch.NONE, NodeEngine.DOCKER, 2, True, people, binds, ports, (1, 3, 7))
     assert shape_from_text(shape_to_text(shape)) == shape
 
 
@@ -52,6 +68,97 @@ def test_a_lab_has_a_node_at_least():
     """Wrong numbers of nodes are refused by number."""
     with pytest.raises(UsageError, match="a lab has 1 to 64 nodes, not 0"):
         Shape("x", 0)
+
+
+def test_nodes_keep_their_names_when_others_go():
+    """The numbers of nodes need not be one after the other."""
+    assert Shape("x", 2, numbers=(2, 5)).hosts == ("front", "node2", "node5")
+
+
+def test_volumes():
+    """A relative directory begins where the command is given; :ro is read only."""
+    assert parse_bind("data:/data:ro", "/home/eve") == Bind("/home/eve/data", "/data", True)
+    assert parse_bind("/a b:/data", "/home/eve") == Bind("/a b", "/data", False)
+    binds = (Bind("/home/eve/data", "/data", True),)
+    config = host_config(host_request(Shape("x", binds=binds), "node1"), "n", 2)
+    assert "/home/eve/data:/data:ro" in config["Binds"]
+
+
+@pytest.mark.parametrize("text", ["", "a", "a:b", ":/a", "a:/b:rx", "a:/b:ro:ro"])
+def test_what_is_no_volume(text):
+    """It is said how to write one."""
+    with pytest.raises(UsageError, match="is no volume: write HOST:CONTAINER"):
+        parse_bind(text, "/")
+
+
+@pytest.mark.parametrize("target", ["/home", "/home/", "/", "/x/../home"])
+def test_a_volume_in_place_of_what_the_lab_needs(target):
+    """It would not start."""
+    with pytest.raises(UsageError, match="which the lab needs for itself"):
+        parse_bind(f"a:{target}", "/")
+
+
+def test_ports_are_the_frontends():
+    """They are published by the frontend, on this machine's own address alone."""
+    shape = Shape("x", ports=(parse_port("8080:80"),))
+    bindings = [host_config(host_request(shape, host), "n", 2)["PortBindings"] for host in shape.hosts[:2]]
+    assert bindings == [{"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}]}, {}]
+
+
+@pytest.mark.parametrize("text", ["", "80", "80:", "0:80", "80:70000", "a:b"])
+def test_what_are_no_ports(text):
+    """It is said how to write them."""
+    with pytest.raises(UsageError, match="is no pair of ports"):
+        parse_port(text)
+
+
+def test_a_port_that_is_taken():
+    """It is said before anything is started, with another way."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        done = dgrid("lab", "up", "--name", "never", "--publish", f"{port}:80")
+    assert done.returncode == 125
+    assert f"port {port} of this machine cannot be had (Address already in use)" in done.stderr
+    assert "--publish OTHER:80" in done.stderr
+    assert "starting" not in done.stderr
+
+
+def test_a_directory_that_is_not_there(tmp_path: Path):
+    """A volume of nothing is a mistake."""
+    done = dgrid("lab", "up", "--name", "never", "-v", f"{tmp_path}/none:/data")
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"dgrid: there is no {tmp_path}/none on this machine, which was to be a volume at /data\n",
+    )
+
+
+def test_memory_for_as_many_nodes():
+    """What is needed, what there is, and what would fit are said in numbers."""
+    check_memory(Shape("x", 10), 1300 << 20)
+    with pytest.raises(LabError) as caught:
+        check_memory(Shape("x", 10), 1000 << 20)
+    assert str(caught.value) == (
+        "10 nodes need about 1225 MiB of memory before any job (110 MiB a node, 125 MiB the frontend), "
+        "and this machine has 1000 MiB free; try --nodes 7, or end what else runs here"
+    )
+    with pytest.raises(LabError, match="has 200 MiB free; end what else runs here"):
+        check_memory(Shape("x", 1), 200 << 20)
+    assert available_bytes("MemTotal: 9 kB\nMemAvailable:    2 kB\n") == 2048
+
+
+def test_a_configuration_for_ssh(tmp_path: Path):
+    """ssh itself reads it so: address, user and key of each host, by two names."""
+    directory = tmp_path / "with space"
+    text = config_text("dev", "alice", (("front", "172.18.0.2"), ("node1", "172.18.0.3")), directory)
+    (tmp_path / "config").write_text(text)
+    for name in ("node1", "node1.dev"):
+        done = subprocess.run(["ssh", "-F", tmp_path / "config", "-G", name], capture_output=True, text=True)
+        settings = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+        assert (settings["hostname"], settings["user"]) == ("172.18.0.3", "alice")
+        assert settings["identityfile"] == f"{directory}/id_ed25519"
+        assert settings["stricthostkeychecking"] in ("true", "yes")
 
 
 def test_podman_joins_no_swarm():

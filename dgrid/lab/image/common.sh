@@ -12,7 +12,8 @@
 #
 #   batch_states    on the frontend: a line "NODE STATE" for each node
 #   batch_urls      on the frontend: a line "NAME URL" for each page; the host in it is front
-#   batch_changed   on every host after NODES was changed while the lab runs; the frontend's comes last
+#   batch_changed   on the frontend, then on the nodes there were, after NODES was changed while the lab runs; without
+#                   it, nodes can be neither added nor removed
 
 lab=/usr/local/lib/dgrid-lab
 host=$(hostname)
@@ -43,6 +44,18 @@ supervise() {
     setsid env --default-signal=INT,QUIT runsv "/etc/service/$name" > /dev/null 2>&1 < /dev/null &
 }
 
+share_known_hosts() {  # on the frontend: addresses and host keys of all hosts, for everybody
+    local each entry name uid gid
+    for each in front $NODES; do
+        wait_for "/lab/hostkeys/$each"
+        echo "$each,$(getent ahostsv4 "$each" | awk 'NR == 1 {print $1}') $(cat "/lab/hostkeys/$each")"
+    done | publish /lab/known_hosts
+    for entry in $USERS; do
+        IFS=: read -r name uid gid <<< "$entry"
+        install -m 600 -o "$uid" -g "$gid" /lab/known_hosts "/home/$name/.ssh/known_hosts"
+    done
+}
+
 load_batch() {  # defines the batch system's functions; those of no batch system do nothing
     local directory=$BATCH
     start_batch() { :; }
@@ -52,5 +65,9 @@ load_batch() {  # defines the batch system's functions; those of no batch system
     batch_states() { :; }
     batch_urls() { :; }
     [ "$BATCH" != torque ] || directory=slurm
-    [ "$BATCH" = none ] || . "$lab/$directory/batch.sh"
+    if [ "$BATCH" = none ]; then
+        batch_changed() { :; }
+    else
+        . "$lab/$directory/batch.sh"
+    fi
 }

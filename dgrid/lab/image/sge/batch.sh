@@ -48,6 +48,28 @@ usage_scaling NONE
 report_variables NONE"
 }
 
+batch_changed() {
+    local node
+    sge_hosts
+    [ "$ROLE" = front ] || return 0
+    for node in $NODES; do
+        qconf -se "$node" > /dev/null 2>&1 || sge_node "$node"
+    done
+    sge_add -Mhgrp "group_name @allhosts
+hostlist $NODES"
+    for node in $(qconf -sel); do
+        [[ " $NODES " = *" $node "* ]] || sge_forget "$node"
+    done
+}
+
+sge_forget() {  # sge_forget NODE: it is gone, and its jobs with it
+    local job
+    for job in $(qstat -u '*' -s r -q "all.q@$1" 2> /dev/null | awk 'NR > 2 {print $1}'); do qdel -f "$job"; done
+    qconf -de "$1" || :
+    qconf -ds "$1"
+    qconf -dh "$1"
+}
+
 sge_configure() {
     local node global
     global=$(mktemp -d)

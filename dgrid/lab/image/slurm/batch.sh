@@ -39,6 +39,12 @@ start_batch() {
     fi
 }
 
+# Running jobs survive the daemons; `scontrol reconfigure` would have them leave runit's hands.
+batch_changed() {
+    write_slurm_conf
+    if [ "$ROLE" = front ]; then sv -w 20 restart slurmctld; else sv -w 20 restart slurmd; fi
+}
+
 batch_ready() {
     [ "$ROLE" = front ] || return 0
     [ "$(timeout 5 sinfo -h -N -t idle,alloc,mix -o %N 2> /dev/null | wc -l)" = "$(wc -w <<< "$NODES")" ]
