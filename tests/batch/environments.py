@@ -202,7 +202,7 @@ GRID_ENGINE_FILES = {
 }
 
 # Measured: HTCondor 23.9.6 of Debian trixie, parallel universe, machine_count=2, and AllRemoteHosts of its job ad; the
-# ad's other lines, and _CONDOR_CREDS, after the HTCondor 23 manual.
+# ad's other lines, and _CONDOR_CREDS, after the HTCondor 23 manual. htcondor_captured.py has a whole one.
 HTCONDOR = {
     "BATCH_SYSTEM": "HTCondor",
     "_CONDOR_JOB_AD": "/var/lib/condor/execute/dir_77/.job.ad",

@@ -17,8 +17,9 @@ SCRIPTS = sorted((ROOT / "examples").glob("pbs/*/*.pbs"))
 
 def test_there_are_examples() -> None:
     """The tests below look at all examples."""
-    assert [path.name for path in EXAMPLES] == ["mail-relays.json", "mpi-hello.json", "quickstart.json"]
-    assert len(SCRIPTS) == 3
+    names = ["htcondor-pool.json", "mail-relays.json", "mpi-hello.json", "quickstart.json"]
+    assert [path.name for path in EXAMPLES] == names
+    assert len(SCRIPTS) == 4
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

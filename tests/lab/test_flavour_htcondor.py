@@ -161,6 +161,31 @@ def test_dgrid_is_for_process_0(lab: Cluster) -> None:
     assert lab.text(["cat", f"{directory}/job.0.err"]) == ""
 
 
+def test_a_vanilla_job_runs_dgrid(lab: Cluster) -> None:
+    """On its one machine, without HOME and USER; the engine sees the job's scratch directory, but not its /tmp."""
+    directory = new_directory(lab)
+    head = {
+        "name": "head",
+        "interactive": True,
+        "image": "debian:trixie-slim",
+        "volumes": ["${_CONDOR_SCRATCH_DIR}:/scratch", "${HOME}:/h", "/tmp:/t"],
+        "run_cmd": ["sh", "-c", "echo $$USER $$HOME; cat /scratch/file; ls /t/file"],
+    }
+    lab.write(f"{directory}/job.json", json.dumps({"containers": [head]}))
+    lab.write(
+        f"{directory}/job.sh",
+        "#!/bin/bash\necho ${HOME-none} ${USER-none}\necho seen > $_CONDOR_SCRATCH_DIR/file\n: > /tmp/file\n"
+        "exec dgrid --dockdef=job.json\n",
+    )
+    lab.write(f"{directory}/job.sub", "executable = job.sh\noutput = out\nerror = err\nlog = log\nqueue\n")
+    lab.run(["chmod", "+x", f"{directory}/job.sh"], check=True)
+    assert HTCondor().wait(lab, HTCondor().submit_example(lab, directory, "job.sub"), 90) == 2
+    user = lab.text(["id", "-un"])
+    assert lab.text(["cat", f"{directory}/out"]).splitlines() == ["none none", f"{user} /home/{user}", "seen"]
+    assert "cannot access '/t/file'" in lab.text(["cat", f"{directory}/err"])
+    assert left(lab) == []
+
+
 def test_condor_rm_leaves_nothing(lab: Cluster) -> None:
     """TERM reaches dgrid, which removes everything."""
     check_delete(lab, HTCondor(), within_s=20)
