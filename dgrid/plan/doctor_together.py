@@ -80,7 +80,7 @@ def _cgroup_remedy(limits: JobLimits, engine: EngineCgroups) -> str:
     if limits.memory_bytes is None and limits.cpus is None:
         return (
             'set "resources" in the definition; the administrators can have the batch system make cgroups for jobs, '
-            "and put log-ins by ssh into them (in Slurm: pam_slurm_adopt)"
+            "and put log-ins by ssh into them (Slurm: pam_slurm_adopt, OAR: pam_oar_adopt)"
         )
     if engine.driver == "systemd":
         return (
