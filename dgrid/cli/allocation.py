@@ -16,6 +16,7 @@ import click
 
 from dgrid.batch.detect import detect_in, nodes_of, other_rank, shares_of, tells_nodes
 from dgrid.batch.listing import JobNodes
+from dgrid.batch.marking_group import marking_group
 from dgrid.batch.sources import Surroundings
 from dgrid.batch.system import BatchJob
 from dgrid.cli.settings import find_settings
@@ -159,7 +160,10 @@ def _as_nodes(listed: tuple[tuple[str, int], ...], source: str) -> tuple[Node, .
 
 
 def find_submitter() -> Submitter:
-    """The user this process runs as. Raises UsageError for a user this machine knows no name of."""
+    """The user this process runs as, without the group that marks its job's processes.
+
+    Raises UsageError for a user this machine knows no name of.
+    """
     uid = os.getuid()
     try:
         entry = pwd.getpwuid(uid)
@@ -167,7 +171,8 @@ def find_submitter() -> Submitter:
         raise UsageError(
             f"this machine knows no user with uid {uid} — ask the administrators whether the user directory answers"
         ) from None
-    gid, groups = os.getgid(), tuple(os.getgroups())
+    mark = marking_group(surroundings(os.environ))
+    gid, groups = os.getgid(), tuple(group for group in os.getgroups() if group != mark)
     return Submitter(entry.pw_name, uid, gid, groups, entry.pw_dir, tuple(_group_names((gid, *groups))))
 
 

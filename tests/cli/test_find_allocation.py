@@ -92,6 +92,14 @@ def test_the_submitter_is_the_user_of_this_process():
     assert (found.uid, found.gid, set(found.groups)) == (os.getuid(), os.getgid(), set(os.getgroups()))
 
 
+def test_the_batch_systems_mark_is_none_of_the_submitters_groups(tmp_path, monkeypatch):
+    """On another node its number may be another job's, which would end this one's containers with it."""
+    (tmp_path / "addgrpid").write_text("65400\n")
+    monkeypatch.setenv("SGE_JOB_SPOOL_DIR", str(tmp_path))
+    monkeypatch.setattr(os, "getgroups", lambda: [100, 65400])
+    assert find_submitter().groups == (100,)
+
+
 def slurm(**changes):
     return {"SLURM_JOB_ID": "9", "SLURM_JOB_NODELIST": f"{ME},far[1-2]", "SLURM_TASKS_PER_NODE": "2(x3)", **changes}
 

@@ -10,13 +10,17 @@ from collections.abc import Iterator
 import pytest
 from cluster import Cluster, dgrid
 from flavours import (
+    a_definition,
     check_delete,
     check_exit_code,
     check_limit,
     check_mail_relays,
     check_quickstart,
     flavour_lab,
+    left,
     new_directory,
+    wait_for_containers,
+    wait_gone,
 )
 
 pytestmark = pytest.mark.lab
@@ -103,3 +107,18 @@ def test_qrsh_reaches_the_jobs_nodes(lab: Cluster) -> None:
     )
     assert GridEngine().wait(lab, job, 60) == 0
     assert sorted(GridEngine().output(lab, directory, job).split()) == list(lab.nodes)
+
+
+@pytest.mark.labs
+def test_containers_outlive_other_jobs(lab: Cluster) -> None:
+    """Grid Engine ends processes by a group, whose number is another job's on another node: containers lack it."""
+    directory, run = a_definition(lab, "sleep 600")
+    job = GridEngine().submit(lab, directory, run)
+    wait_for_containers(lab, lambda: GridEngine().output(lab, directory, job))
+    three = "for i in 1 2 3; do qsub -terse -b y -j y -o /dev/null -l h=$node sleep 600; done"
+    run_and_end = f"{three}; until [ $(qstat -s r | grep -c sleep) = 3 ]; do sleep 0.5; done; qdel -u bob"
+    for node in lab.nodes:
+        lab.text(f"node={node}; {run_and_end}; while qstat | grep -q sleep; do sleep 0.5; done", user="bob")
+    assert len([line for line in left(lab) if " Up " in line]) == 3
+    GridEngine().delete(lab, job)
+    wait_gone(lab, 30)
