@@ -16,8 +16,11 @@ from typing import Any
 
 from dgrid.errors import UsageError
 
+LINKS = ("auto", "paramiko", "openssh", "batch")
+"""How other nodes are reached; "batch" is by the batch system's own command."""
+
 _CHOICES = {
-    "link": ("auto", "paramiko", "openssh"),
+    "link": LINKS,
     "engine": ("auto", "docker", "podman"),
     "images": ("keep", "remove"),
     "job_limits": ("auto", "copy", "none"),
@@ -28,8 +31,10 @@ _CHOICES = {
 class Settings:
     """What a run may be told besides its definition and its nodes; times in seconds.
 
-    ``link`` is how nodes are reached, ``engine`` which of their engines is used ("auto": Docker where it answers,
-    else Podman). ``engine_socket`` is the engine's socket on the nodes, None where it is in its usual place.
+    ``link`` is how nodes are reached; ``carrier`` the command by which "batch" does, and "auto" where ssh is refused:
+    the node's name ends it, and None is the batch system's own. ``engine`` is which of the nodes' engines is used
+    ("auto": Docker where it answers, else Podman), ``engine_socket`` the engine's socket there, None where it is in its
+    usual place.
     ``images`` is what becomes of images that a run has brought to nodes. ``job_limits`` is what containers get of the
     job's limits on their node: "auto" puts them into the job's cgroup where that can be, else they get its limits, as
     they do with "copy"; "none" leaves them without.
@@ -40,6 +45,7 @@ class Settings:
     """
 
     link: str = "auto"
+    carrier: str | None = None
     engine: str = "auto"
     engine_socket: str | None = None
     images: str = "keep"

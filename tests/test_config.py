@@ -50,7 +50,7 @@ def test_a_whole_number_is_a_time_too(read):
         (b"\xff\xfe\x00\x01", "this is not TOML: it is not UTF-8 text"),
         ("parallel = 3\n", "there is no setting parallel; all settings stand in the table [nodes]"),
         ("nodes = 3\n", "nodes is a table: write [nodes] on a line of its own, and settings below it"),
-        ("[nodes]\nparalel = 3\n", "there is no setting nodes.paralel; there are: link, engine, engine_socket, "),
+        ("[nodes]\nparalel = 3\n", "there is no setting nodes.paralel; there are: link, carrier, engine, "),
         ('[nodes]\nlink = "rsh"\n', "nodes.link is one of auto, paramiko, openssh"),
         ("[nodes]\nlink = []\n", "nodes.link is one of auto, paramiko, openssh"),
         ('[nodes]\nengine = "Docker"\n', "nodes.engine is one of auto, docker, podman"),

@@ -49,8 +49,8 @@ GRID_ENGINE = BatchSystem(
         {"JOB_ID", "JOB_NAME", "NHOSTS", "NSLOTS", "PE", "QUEUE", "RESTARTED", "SGE_ACCOUNT", "SGE_O_HOST"}
         | {"SGE_CELL", "SGE_CWD_PATH", "SGE_O_WORKDIR"}
     ),
-    # What ssh starts is no part of the job, and survives it. -nostdin is for a qrsh in the background.
-    reach=("qrsh", "-inherit", "-nostdin"),
+    # What ssh starts is no part of the job, and survives it.
+    reach=("qrsh", "-inherit"),
     # KILL alone; with qsub -notify USR2 to all processes, and KILL after the queue's "notify" (60 s).
     leaves_s=None,
     shares=shares,

@@ -101,7 +101,8 @@ SLURM = BatchSystem(
         | {"SLURM_JOB_QOS", "SLURM_JOB_NUM_NODES", "SLURM_JOB_START_TIME", "SLURM_JOB_END_TIME", "SLURM_HET_SIZE"}
         | {"SLURM_SUBMIT_DIR", "SLURM_SUBMIT_HOST", "SLURM_CLUSTER_NAME", "SLURM_RESTART_COUNT"}
     ),
-    reach=("srun", "--overlap", "-N1", "-w"),
+    # Beside the job's other steps, with all that the job has on the node; else output comes by lines.
+    reach=("srun", "-Q", "--unbuffered", "--overlap", "-N1", "-n1", "--ntasks-per-node=1", "--cpu-bind=none", "-w"),
     # slurm.conf(5), KillWait: 30 s, "scontrol show config" tells a site's own. Before the end: sbatch --signal.
     leaves_s=30.0,
     signals="TERM, KILL after KillWait",

@@ -139,7 +139,7 @@ def read_job(system: BatchSystem, around: Surroundings, ends: BatchSystem, other
         owner=told(system.owner),
         submit_directory=told(system.submit_directory),
         array_index=index,
-        reach=system.reach,
+        reach=ends.reach,
         others=others,
         taken=tuple(
             (what, shown_name(name)) for what, name in facts.items() if told(name) and (what != "array index" or index)

@@ -22,6 +22,7 @@ from dgrid.cli.allocation import (
 from dgrid.cli.files import read_definition
 from dgrid.cli.settings import find_settings
 from dgrid.cli.surroundings import surroundings
+from dgrid.config import LINKS
 from dgrid.errors import UsageError
 from dgrid.plan.allocation import Allocation, Node, check_submitter
 from dgrid.plan.folding import unfold
@@ -34,7 +35,7 @@ _CALL_S = 15.0  # a node that says nothing is to be told soon
 @allocation_options
 @click.option("-w", "named", metavar="NODES", help="Look at these nodes: node[1-4,7].")
 @click.option("--dockdef", metavar="FILE", help="Also whether this docker definition would run: its images, its ports.")
-@click.option("--link", type=click.Choice(["auto", "paramiko", "openssh"]), help="How to reach the other nodes.")
+@click.option("--link", type=click.Choice(LINKS), help="How to reach the other nodes.")
 @click.option("--engine", type=click.Choice(["auto", "docker", "podman"]), help="Which of the nodes' engines to use.")
 @click.option("--engine-socket", metavar="PATH", help="The engine's socket on the nodes, if in an unusual place.")
 @click.option("--json", "as_json", is_flag=True, help="As data.")

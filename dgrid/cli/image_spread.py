@@ -12,6 +12,7 @@ import click
 from dgrid.cli.allocation import allocation_options, find_allocation, find_nodes, find_submitter
 from dgrid.cli.narrator import StderrNarrator
 from dgrid.cli.settings import find_settings
+from dgrid.config import LINKS
 from dgrid.errors import ManyNodesError, NodeError, UsageError
 from dgrid.plan.allocation import check_submitter
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.command("spread")
 @click.argument("image", metavar="IMAGE")
 @allocation_options
-@click.option("--link", type=click.Choice(["auto", "paramiko", "openssh"]), help="How to reach the other nodes.")
+@click.option("--link", type=click.Choice(LINKS), help="How to reach the other nodes.")
 @click.option("--engine", type=click.Choice(["auto", "docker", "podman"]), help="Which of the nodes' engines to use.")
 @click.option("--engine-socket", metavar="PATH", help="The engine's socket on the nodes, if in an unusual place.")
 @click.option("--json", "as_json", is_flag=True, help="Say on stdout, as data, what came of it.")

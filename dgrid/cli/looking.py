@@ -19,6 +19,7 @@ from dgrid.batch.job_nodes import Finished, nodes_of_job
 from dgrid.cli.allocation import as_nodes, find_submitter, nodes_of_file, own_nodes
 from dgrid.cli.settings import find_settings
 from dgrid.cli.surroundings import surroundings
+from dgrid.config import LINKS
 from dgrid.errors import DgridError, ManyNodesError, NodeError, OutputError, UsageError
 from dgrid.plan.allocation import Node
 from dgrid.plan.folding import fold, unfold
@@ -88,7 +89,7 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--hostfile", metavar="FILE", help="Look at the nodes of this node file only."),
             click.option("--job", metavar="ID", help="The runs of this job; its nodes are asked of the batch system."),
             click.option("--session", metavar="ID", help="The run of this session; its first letters are enough."),
-            click.option("--link", type=click.Choice(["auto", "paramiko", "openssh"]), help="How to reach the nodes."),
+            click.option("--link", type=click.Choice(LINKS), help="How to reach the nodes."),
             click.option("--engine", type=click.Choice(["auto", "docker", "podman"]), help="Which of their engines."),
             click.option("--engine-socket", metavar="PATH", help="Their engine's socket, if in an unusual place."),
         )

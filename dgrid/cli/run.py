@@ -20,6 +20,7 @@ from dgrid.cli.plan import Shown, show_plan
 from dgrid.cli.settings import find_settings
 from dgrid.cli.spool import open_outlets, spool_option
 from dgrid.cli.stop_before import stop_before_option, stopped_before
+from dgrid.config import LINKS
 from dgrid.errors import DgridError
 from dgrid.plan.allocation import check_submitter
 from dgrid.plan.definition import Definition, PullPolicy
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 @click.option("--log-dir", metavar="DIR", type=click.Path(path_type=Path), help="Keep each container's output here.")
 @spool_option
 @stop_before_option
-@click.option("--link", type=click.Choice(["auto", "paramiko", "openssh"]), help="How to reach the other nodes.")
+@click.option("--link", type=click.Choice(LINKS), help="How to reach the other nodes.")
 @click.option("--engine", type=click.Choice(["auto", "docker", "podman"]), help="Which of the nodes' engines to use.")
 @click.option("--engine-socket", metavar="PATH", help="The engine's socket on the nodes, if in an unusual place.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and touch nothing, as `dgrid plan` does.")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from dgrid.batch.detect import ending_of
 from dgrid.config import Settings, read_settings
 
 
@@ -21,6 +23,13 @@ def find_settings(
     return replace(
         settings,
         link=link or settings.link,
+        carrier=settings.carrier or _own_command(environment),
         engine=engine or settings.engine,
         engine_socket=engine_socket or settings.engine_socket,
     )
+
+
+def _own_command(environment: Mapping[str, str]) -> str | None:
+    """The command to other nodes of the batch system whose job this is; None where that is ssh, and outside of jobs."""
+    system = ending_of(environment)
+    return None if system is None or system.reach == ("ssh",) else shlex.join(system.reach)

@@ -46,7 +46,7 @@ def first_engine(nodes: tuple[Node, ...], uid: int, settings: Settings) -> Itera
 
     Raises the NodeError of the only node, or ManyNodesError with each node's, when none does.
     """
-    opener = LinkOpener(LinkKind(settings.link), settings.connect_timeout_s)
+    opener = LinkOpener(LinkKind(settings.link), settings.connect_timeout_s, settings.carrier)
     errors: list[NodeError] = []
     for node in nodes:
         try:

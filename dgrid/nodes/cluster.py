@@ -14,7 +14,7 @@ from dgrid.nodes.attach_to_job import Job
 from dgrid.nodes.engine import Engine
 from dgrid.nodes.fanout import fan_out, values_of
 from dgrid.nodes.link import LinkKind
-from dgrid.nodes.machine import Machine, by_machine, open_guard, open_machine
+from dgrid.nodes.machine import Machine, by_machine, open_guard, open_machine, warned
 from dgrid.nodes.open_link import LinkOpener
 from dgrid.nodes.signals import StopSignals
 from dgrid.plan.allocation import Node
@@ -84,7 +84,7 @@ class Cluster:
 
 def open_cluster(plan: Plan, uid: int, settings: Settings, stop: StopSignals) -> Cluster:
     """Reach, log in to and check every node of the plan at once. Raises ManyNodesError with all that fail."""
-    opener = LinkOpener(LinkKind(settings.link), settings.connect_timeout_s)
+    opener = LinkOpener(LinkKind(settings.link), settings.connect_timeout_s, settings.carrier)
     opened: list[Machine] = []
     by_node: defaultdict[str, list[CreateRequest]] = defaultdict(list)
     for instance in plan.instances:
@@ -97,6 +97,7 @@ def open_cluster(plan: Plan, uid: int, settings: Settings, stop: StopSignals) ->
         machine = open_machine(nodes, uid, settings, opener, sources, writable)
         if nodes[0].is_local and plan.allocation.batch_system is not None:
             machine = replace(machine, guard=open_guard(nodes[0], settings))
+        machine = warned(machine, plan.allocation)
         opened.append(machine)
         return machine
 

@@ -27,7 +27,7 @@ _RESTART_S = 3.0  # a leash that died is there again after two seconds
 
 def examine(subject: Subject, settings: Settings, stop: StopSignals) -> tuple[Examined, ...]:
     """What each machine is like, in the order of the nodes; a node that fails hides no other. Raises Stopped."""
-    opener = LinkOpener(LinkKind(settings.link), settings.connect_timeout_s)
+    opener = LinkOpener(LinkKind(settings.link), settings.connect_timeout_s, settings.carrier)
     links: list[Link] = []
 
     def one(nodes: tuple[Node, ...]) -> Examined:
@@ -50,6 +50,8 @@ def _examine(
         examined = replace(examined, way=opener.way(nodes[0]))
         link = opener.open(nodes[0])
         links.append(link)
+        if link.remark:
+            examined = replace(examined, way=link.remark.removeprefix("reached "))
     except LinkError as error:
         return replace(examined, unreached=error)
     try:

@@ -29,7 +29,7 @@ def hold(session: str, nodes: Sequence[Node], settings: Settings) -> None:
 
     They go on when dgrid does. Raises NodeError or ManyNodesError for nodes that cannot be told.
     """
-    opener = LinkOpener(LinkKind(settings.link), settings.connect_timeout_s)
+    opener = LinkOpener(LinkKind(settings.link), settings.connect_timeout_s, settings.carrier)
     script = _SCRIPT.format(name=LEASH_WORD, session=session)
 
     def tell(node: Node) -> None:

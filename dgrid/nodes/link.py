@@ -9,11 +9,15 @@ from typing import Protocol
 
 
 class LinkKind(Enum):
-    """How nodes other than this machine are reached. AUTO: paramiko, unless the ssh settings need OpenSSH."""
+    """How nodes other than this machine are reached.
+
+    AUTO: by paramiko, unless the ssh settings need OpenSSH; by the batch system's own command where ssh is refused.
+    """
 
     AUTO = "auto"
     PARAMIKO = "paramiko"
     OPENSSH = "openssh"
+    BATCH = "batch"
 
 
 class Stream(Protocol):
@@ -63,12 +67,14 @@ class Link(Protocol):
     """The connection to one node. Safe to use from several threads.
 
     ``scratch`` is a directory of this machine with files of the link, None if it has none; ``close`` removes it.
-    ``in_job`` says whether what it starts on the node is a part of the job that dgrid is in.
+    ``in_job`` says whether what it starts on the node is a part of the job that dgrid is in. ``remark`` is what there
+    is to say of it, "" if it is as usual.
     """
 
     node: str
     scratch: str | None
     in_job: bool
+    remark: str
 
     def run(self, script: str, timeout_s: float) -> CommandResult:
         """Run a POSIX shell script on the node as the submitter. Raises LinkError."""

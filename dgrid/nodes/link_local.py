@@ -94,6 +94,7 @@ class LocalLink:
         self.node = node
         self.scratch: str | None = None
         self.in_job = True
+        self.remark = ""
         self._residents: list[LocalResident] = []
 
     def run(self, script: str, timeout_s: float) -> CommandResult:

@@ -46,6 +46,7 @@ class OpenSshLink:
         self.node = node
         self.scratch: str | None = str(directory)
         self.in_job = False
+        self.remark = ""
         self._directory = directory
         self._master = master
         self._keeper = keeper

@@ -86,6 +86,7 @@ class ParamikoLink:
         self.node = node
         self.scratch: str | None = None
         self.in_job = False
+        self.remark = ""
         self._transport = transport
         # paramiko closes a channel that nobody refers to any more.
         self._residents: list[ParamikoResident] = []

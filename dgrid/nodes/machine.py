@@ -11,7 +11,7 @@ from dgrid.nodes.docker_api import DockerApi
 from dgrid.nodes.link import Link, LinkKind
 from dgrid.nodes.open_link import LinkOpener
 from dgrid.nodes.probe import Findings, probe
-from dgrid.plan.allocation import Node
+from dgrid.plan.allocation import Allocation, Node
 from dgrid.plan.job_cgroup import Hierarchy
 from dgrid.plan.job_limits import Affinity
 
@@ -75,7 +75,9 @@ def open_machine(
         findings = probe(link, sources, writable, settings.connect_timeout_s)
         _check(link.node, findings, uid)
         chosen = choose_engine(link, findings, settings.engine, settings.engine_socket, settings.call_timeout_s)
-        return Machine(nodes, link, *chosen, findings.cgroups, findings.attachers, affinity=findings.affinity)
+        engine, remark = chosen
+        remark = "; ".join(filter(None, (link.remark, remark))) or None
+        return Machine(nodes, link, engine, remark, findings.cgroups, findings.attachers, affinity=findings.affinity)
     except NodeError:
         link.close()
         raise
@@ -88,6 +90,19 @@ def open_guard(node: Node, settings: Settings) -> Link | None:
         return LinkOpener(LinkKind(settings.link), timeout_s).open(replace(node, is_local=False))
     except NodeError:
         return None
+
+
+def warned(machine: Machine, allocation: Allocation) -> Machine:
+    """With a remark where a leash is a part of the job, and the batch system leaves it no time to do its work."""
+    if machine.nodes[0].is_local or not machine.link.in_job or allocation.ended_by is None:
+        return machine
+    if allocation.leaves_s is not None:
+        return machine
+    warning = (
+        f"{allocation.ended_by} kills all of a job's processes at once, the clean-up process there among them: when "
+        "the job is deleted or overdue, containers stay there until an epilogue or `dgrid reap` removes them"
+    )
+    return replace(machine, remark="; ".join(filter(None, (machine.remark, warning))))
 
 
 def _check(node: str, findings: Findings, uid: int) -> None:

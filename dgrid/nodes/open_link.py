@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import shlex
 import threading
+from pathlib import Path
 
-from dgrid.errors import LinkError
-from dgrid.nodes import link_openssh, link_paramiko
+from dgrid.errors import HostKeyError, LinkError
+from dgrid.nodes import link_command, link_openssh, link_paramiko
 from dgrid.nodes.known_hosts import KnownHosts
 from dgrid.nodes.link import Link, LinkKind
 from dgrid.nodes.link_local import LocalLink
 from dgrid.nodes.retry import retry
+from dgrid.nodes.ssh_alike import SettingsOfHosts
 from dgrid.nodes.ssh_keys import PrivateKeys
-from dgrid.nodes.ssh_settings import SshSettings, read_ssh_settings
+from dgrid.nodes.ssh_settings import SshSettings
 from dgrid.plan.allocation import Node
 
 
 class LinkOpener:
     """Opens links; keeps what is the same for all nodes: loaded keys and known hosts. Safe between threads."""
 
-    def __init__(self, kind: LinkKind, timeout_s: float) -> None:
+    def __init__(self, kind: LinkKind, timeout_s: float, carrier: str | None = None) -> None:
+        """``carrier`` is the command that runs others on a node, whose name ends it: "oarsh"; None: there is none."""
         self._kind = kind
+        self._carrier = tuple(shlex.split(carrier or ""))
         self._timeout_s = timeout_s
+        self._settings = SettingsOfHosts(Path(pwd.getpwuid(os.getuid()).pw_dir))  # not $HOME: ssh does not look at it
         self._keys = PrivateKeys()
         self._lock = threading.Lock()
         self._known_hosts: dict[tuple[str, ...], KnownHosts] = {}
@@ -29,9 +37,38 @@ class LinkOpener:
         """The link to ``node``. Tries again when sshd drops connections under load. Raises LinkError."""
         if node.is_local:
             return LocalLink(node.name)
+        if self._kind is LinkKind.BATCH:
+            return self._open_by_command(node)
+        try:
+            return self._open_by_ssh(node)
+        except HostKeyError:
+            raise  # somebody may listen in: no reason to take another way
+        except LinkError as error:
+            if self._kind is not LinkKind.AUTO or not self._carrier:
+                raise
+            return self._open_instead(node, error)
+
+    def _open_instead(self, node: Node, refused: LinkError) -> Link:
+        try:
+            link = self._open_by_command(node)
+        except LinkError as error:
+            raise type(refused)(node.name, f"{refused.what}; nor by `{self._carrier[0]}`: {error.what}") from refused
+        link.remark = f"reached by `{self._carrier[0]}`, as ssh is refused there ({refused.what})"
+        return link
+
+    def _open_by_command(self, node: Node) -> Link:
+        if not self._carrier:
+            raise LinkError(
+                node.name,
+                "--link batch needs a command of the batch system that leads to other nodes, and there is none here; "
+                "use ssh, or name one in the settings (carrier)",
+            )
+        return link_command.connect(node.name, self._carrier, self._timeout_s)
+
+    def _open_by_ssh(self, node: Node) -> Link:
         if self._kind is LinkKind.OPENSSH:
             return retry(lambda: link_openssh.connect(node.name, self._timeout_s))
-        settings = read_ssh_settings(node.name)
+        settings = self._settings(node.name)
         known_hosts = self._read_known_hosts(settings.known_hosts_files)
         reason = self._needs_openssh(settings, known_hosts)
         if reason is None:
@@ -44,9 +81,11 @@ class LinkOpener:
         """How ``open`` reaches a node, and why so: "by ssh (paramiko)". Raises LinkError."""
         if node.is_local:
             return "without ssh, as it is this machine"
+        if self._kind is LinkKind.BATCH:
+            return f"by {shlex.join(self._carrier)}" if self._carrier else "by a command that is not known"
         if self._kind is not LinkKind.AUTO:
             return f"by ssh ({self._kind.value}, as you asked)"
-        settings = read_ssh_settings(node.name)
+        settings = self._settings(node.name)
         reason = self._needs_openssh(settings, self._read_known_hosts(settings.known_hosts_files))
         return f"by ssh (OpenSSH, as your ssh settings use {reason})" if reason else "by ssh (paramiko)"
 

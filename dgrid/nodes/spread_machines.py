@@ -22,7 +22,7 @@ def open_machines(
 ) -> Iterator[tuple[tuple[Machine, ...], tuple[NodeError, ...]]]:
     """The machines of ``nodes`` whose engine answers the user, in order, and the errors of the others; closed at the
     end of the block. Nodes that are all this machine are one."""
-    opener = LinkOpener(LinkKind(settings.link), settings.connect_timeout_s)
+    opener = LinkOpener(LinkKind(settings.link), settings.connect_timeout_s, settings.carrier)
     outcomes = fan_out(
         by_machine(nodes), lambda group: open_machine(group, uid, settings, opener), settings.parallel, stop
     )

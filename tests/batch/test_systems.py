@@ -24,6 +24,8 @@ from environments import (
 from dgrid.batch.detect import SYSTEMS, detect_in, nodes_of, other_rank, tells_nodes
 from dgrid.errors import NodeFileError, UsageError
 
+SRUN = "srun -Q --unbuffered --overlap -N1 -n1 --ntasks-per-node=1 --cpu-bind=none -w"
+
 
 def read(environment, changes=None, files=None):
     """The job and its nodes."""
@@ -38,13 +40,19 @@ def read(environment, changes=None, files=None):
     [
         (OPENPBS, "PBS", "38[2].head", (("n2", 2), ("n1", 2)), "ssh"),
         (TORQUE, "Torque", "0.head", (("n1", 2), ("n2", 2)), "ssh"),
-        (SLURM, "Slurm", "17", (("n1", 2), ("n2", 2), ("n3", 2), ("gpu1", 1)), "srun --overlap -N1 -w"),
+        (
+            SLURM,
+            "Slurm",
+            "17",
+            (("n1", 2), ("n2", 2), ("n3", 2), ("gpu1", 1)),
+            SRUN,
+        ),
         (SLURM_TWO_NODES, "Slurm", "1", (("node1", 2), ("node2", 2)), None),
         (SLURM_HETEROGENEOUS, "Slurm", "2", (("node1", 1), ("node2", 2)), None),
         (SLURM_LARGER_GROUP, "Slurm", "2", (("node1", 3), ("big08", 4), ("big09", 4), ("big10", 2)), None),
-        (SLURM_WITH_TORQUE_COMMANDS, "PBS", "7", (("n1", 1), ("n2", 1)), "ssh"),
+        (SLURM_WITH_TORQUE_COMMANDS, "PBS", "7", (("n1", 1), ("n2", 1)), SRUN),
         (OAR, "OAR", "1", (("node1", 2), ("node2", 2)), "oarsh"),
-        (GRID_ENGINE, "Grid Engine", "1", (("labs-snode2", 1), ("labs-snode1", 1)), "qrsh -inherit -nostdin"),
+        (GRID_ENGINE, "Grid Engine", "1", (("labs-snode2", 1), ("labs-snode1", 1)), "qrsh -inherit"),
         (HTCONDOR, "HTCondor", "5.0", (("cnode2", 1), ("cnode3", 1)), "ssh"),
         (LSF, "LSF", "1234", (("hostB", 2), ("hostA", 4)), "blaunch"),
         (FLUX, "Flux", "ƒ3ETxsR9H", (("host2", 4), ("host3", 4)), "ssh"),

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from dgrid.batch.slurm import SLURM
 from dgrid.cli.allocation import find_allocation, find_nodes, find_submitter
 from dgrid.cli.looking import Where, find_places
 from dgrid.errors import NodeFileError, UsageError
@@ -117,7 +118,7 @@ def test_slurms_own_variables_name_the_nodes():
     assert [(node.name, node.slots) for node in made.nodes] == [(ME, 2), ("far1", 2), ("far2", 2)]
     assert (made.batch_system, made.job_id, made.source) == ("Slurm", "9", "Slurm's $SLURM_JOB_NODELIST")
     assert made.told is not None
-    assert made.told.reach == ("srun", "--overlap", "-N1", "-w")
+    assert made.told.reach == SLURM.reach
     assert ("slots", "$SLURM_TASKS_PER_NODE") in made.told.taken
 
 

@@ -8,6 +8,8 @@ import textwrap
 
 import pytest
 
+from dgrid.batch.slurm import SLURM
+
 ME = socket.gethostname()
 DEFINITION = {
     "containers": [
@@ -128,7 +130,7 @@ def test_what_the_batch_system_told_is_shown(job):
     shown = json.loads(dgrid("plan", "--dockdef=job.json", "--json", cwd=job, environment=environment).stdout)
     batch = shown["batch"]
     assert (batch["system"], batch["ended_by"], batch["leaves_s"]) == ("Slurm", "Slurm", 30.0)
-    assert (batch["reach"], batch["remarks"]) == (["srun", "--overlap", "-N1", "-w"], [])
+    assert (batch["reach"], batch["remarks"]) == (list(SLURM.reach), [])
     assert batch["taken"] == {"nodes": "$SLURM_JOB_NODELIST", "slots": "none: one a node", "job": "$SLURM_JOB_ID"}
     assert shown["warnings"][0] == batch["contradictions"][0]
     assert "is 2(x3), which is for 3 and not for the 4 nodes of $SLURM_JOB_NODELIST" in batch["contradictions"][0]

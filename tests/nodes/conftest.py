@@ -7,6 +7,7 @@ from benches import Bench, docker_bench, podman_bench, podman_node
 from loopback import openssh, ssh_client, sshd
 from unix_servers import digest, echo, unix_server
 
+from dgrid.nodes import link_command
 from dgrid.nodes.link_local import LocalLink
 
 
@@ -38,15 +39,18 @@ def use_ssh(tmp_path, monkeypatch):
     return use
 
 
-@pytest.fixture(params=["paramiko", "openssh"])
+@pytest.fixture(params=["paramiko", "openssh", "command"])
 def connect(request, use_ssh):
-    """``connect(server)`` opens a link of either kind; all are closed at the end."""
+    """``connect(server)`` opens a link of each kind; all are closed at the end. The command is ssh's own."""
     links = []
 
     def open_link(server, timeout_s=10):
         if request.param == "openssh":
             use_ssh(server.config())
             links.append(openssh(timeout_s=timeout_s))
+        elif request.param == "command":
+            use_ssh(server.config())
+            links.append(link_command.connect("node1", ("ssh", "-T", "-oBatchMode=yes"), timeout_s))
         else:
             links.append(server.paramiko(timeout_s=timeout_s))
         return links[-1]

@@ -1,0 +1,196 @@
+"""The link by a command: what is particular to it. The command here is a shell, as a batch system's own would be."""
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from loopback import until
+
+from dgrid.errors import HostKeyError, LinkDropped, LinkError, LoginError
+from dgrid.nodes import link_command
+from dgrid.nodes.link import LinkKind
+from dgrid.nodes.link_local import LocalLink
+from dgrid.nodes.machine import Machine, warned
+from dgrid.nodes.open_link import LinkOpener
+from dgrid.plan.allocation import Allocation, Node
+
+NODE = Node("node1", 1, False)
+
+
+def carrier(before="", path=None):
+    """A command that runs what follows the node's name, after ``before``."""
+    settings = f"PATH={path}; " if path else ""
+    return ("/bin/sh", "-c", f'{before} shift; {settings}"$@"', "carrier")
+
+
+@pytest.fixture
+def link():
+    made = link_command.connect("node1", carrier(), 10)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("/no/such/command",), r"`/no/such/command` cannot be run on this machine \(No such file or directory\)"),
+        (
+            carrier("echo srun: error: no such node >&2; exit 1;"),
+            r"`/bin/sh` cannot connect \(srun: error: no such node\)",
+        ),
+        (carrier("exec sleep 5;"), r"`/bin/sh` brought no shell there within 0\.6 s"),
+        (carrier("exit 0;"), r"`/bin/sh` cannot connect \(no message\)"),
+    ],
+)
+def test_a_command_that_does_not_connect_is_told(command, words):
+    """With its own last words, in the node's name."""
+    with pytest.raises(LinkError, match=f"node1: {words}"):
+        link_command.connect("node1", command, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("python", "words"),
+    [
+        (None, "there is no python3 there, which a connection by `/bin/sh` needs"),
+        (
+            "echo 'dgrid-carrier-lacks python3 from 3.7 on (it is 3.6)'",
+            r"there is no python3 from 3\.7 on \(it is 3\.6\)",
+        ),
+    ],
+)
+def test_a_node_without_python_is_told(tmp_path, python, words):
+    """An old one says so itself; this one is a fake that does."""
+    for name in ("sh", "command"):
+        (tmp_path / name).symlink_to("/bin/sh")
+    if python:
+        (tmp_path / "python3").write_text(f"#!/bin/sh\n{python}\n")
+        (tmp_path / "python3").chmod(0o755)
+    with pytest.raises(LinkError, match=words):
+        link_command.connect("node1", carrier(path=tmp_path), 10)
+
+
+def test_start_up_files_that_talk_and_errors_do_no_harm():
+    """The far end is known by its own word."""
+    made = link_command.connect("node1", carrier("echo Welcome; echo dgrid; echo hm >&2;"), 10)
+    assert made.run("echo good; echo too >&2", 10).output == "good\ntoo\n"
+    made.close()
+
+
+def test_a_slow_reader_keeps_nobody_waiting(link, tmp_path):
+    """A stream that nobody reads is full after its window; all others go on."""
+    made = [link.stay("exec cat /dev/zero") for _ in range(3)]
+    time.sleep(0.5)
+    began = time.monotonic()
+    assert link.run("echo good", 10).output == "good\n"
+    assert time.monotonic() - began < 3
+    assert len(made) == 3
+
+
+def test_a_closed_stream_is_closed_at_the_far_end(link, tmp_path):
+    """Also where the far end has much to say, and does not listen."""
+    resident = link.stay(f"trap '' PIPE; cat /dev/zero; echo >{tmp_path}/ended")
+    resident._stream.close()
+    assert until((tmp_path / "ended").exists)
+
+
+def test_a_leash_ends_the_connection_and_outlives_it(tmp_path):
+    """It kills its parent, as it does with sshd's process: every stream ends, and the carrier waits for it alone."""
+    made = link_command.connect("node1", carrier(), 10)
+    other = made.stay(f"cat; echo >{tmp_path}/other")
+    leash = made.stay(f"echo $PPID; read -r _; kill $PPID; sleep 4; echo >{tmp_path}/swept", outlives_link=True)
+    assert Path(f"/proc/{leash.read_line(10)}").exists()
+    leash.send(b"now\n")
+    assert until(made.is_lost)
+    assert until((tmp_path / "other").exists)
+    with pytest.raises(LinkDropped):
+        made.run("echo here", 5)
+    assert made._carrier.poll() is None
+    assert until((tmp_path / "swept").exists)
+    assert until(lambda: made._carrier.poll() is not None)
+    assert other.read_line(1) == ""
+    made.close()
+
+
+def test_a_killed_dgrid_is_the_end_of_input_for_all(tmp_path):
+    """Nothing is left but the leash, until it has ended."""
+    script = f"cat >/dev/null; sleep 0.5; echo >{tmp_path}/swept"
+    program = (
+        "import os, sys; from dgrid.nodes.link_command import connect; "
+        f"link = connect('node1', {carrier()!r}, 10); link.stay({script!r}, outlives_link=True); "
+        f"link.stay('cat; echo >{tmp_path}/other'); link.run('true', 5); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
+    assert until((tmp_path / "other").exists)
+    assert until((tmp_path / "swept").exists)
+
+
+def test_nothing_is_left_of_it():
+    """No thread, no process, no descriptor."""
+    threads, descriptors = set(threading.enumerate()), len(list(Path("/proc/self/fd").iterdir()))
+    made = link_command.connect("node1", carrier(), 10)
+    made.run("true", 10)
+    made.stay("cat").close()
+    made.close()
+    assert set(threading.enumerate()) <= threads
+    assert made._carrier.poll() == 0
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+
+
+class Refusing(LinkOpener):
+    """ssh that refuses, with an error of a kind."""
+
+    def __init__(self, error, kind, command):
+        super().__init__(kind, 10, command)
+        self._error = error
+
+    def _open_by_ssh(self, node):
+        raise self._error
+
+
+SHELL = "/bin/sh -c 'shift; exec \"$@\"' carrier"
+
+
+def test_where_ssh_is_refused_the_command_is_taken():
+    """And it is said."""
+    opened = Refusing(LoginError("node1", "no key"), LinkKind.AUTO, SHELL).open(NODE)
+    assert opened.remark == "reached by `/bin/sh`, as ssh is refused there (no key)"
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "command", "words"),
+    [
+        (HostKeyError("node1", "another key"), LinkKind.AUTO, SHELL, "another key"),
+        (LoginError("node1", "no key"), LinkKind.PARAMIKO, SHELL, "no key"),
+        (LoginError("node1", "no key"), LinkKind.AUTO, None, "no key"),
+        (
+            LoginError("node1", "no key"),
+            LinkKind.AUTO,
+            "/bin/false",
+            "no key; nor by `/bin/false`: `/bin/false` cannot",
+        ),
+        (LoginError("node1", "no key"), LinkKind.BATCH, None, "--link batch needs a command of the batch system"),
+    ],
+)
+def test_where_it_is_not_taken(error, kind, command, words):
+    """A host key that is wrong is no reason to take another way; nor is a way that the user chose."""
+    with pytest.raises(LinkError, match=words):
+        Refusing(error, kind, command).open(NODE)
+
+
+@pytest.mark.parametrize(
+    ("in_job", "leaves_s", "ended_by", "is_warned"),
+    [(True, None, "OAR", True), (True, 30.0, "Slurm", False), (False, None, "OAR", False), (True, None, None, False)],
+)
+def test_a_leash_that_the_batch_system_kills_at_once_is_told(in_job, leaves_s, ended_by, is_warned):
+    """It is one of the job's processes; where they get no TERM before the KILL, it cannot do its work."""
+    opened = LocalLink("node1")
+    opened.in_job = in_job
+    machine = Machine((NODE,), opened, None, "Podman is used there")
+    allocation = Allocation((NODE,), "x", ended_by=ended_by, leaves_s=leaves_s)
+    remark = warned(machine, allocation).remark
+    assert ("OAR kills all of a job's processes at once" in remark) is is_warned
+    assert remark.startswith("Podman is used there")
