@@ -9,13 +9,13 @@ from pathlib import Path
 
 from dgrid.config import Settings
 from dgrid.errors import DgridError, NodeError
-from dgrid.images.check import planning_findings
+from dgrid.images.planning import planning_findings
 from dgrid.nodes.brought import Brought
 from dgrid.nodes.cluster import Cluster, open_cluster
 from dgrid.nodes.leashes import Leashes, put_on_leash
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.output import LogDirectory
-from dgrid.nodes.pull import images_on_all
+from dgrid.nodes.pull import ImageIds, images_on_all
 from dgrid.nodes.run_keys import make_run_keys
 from dgrid.nodes.signals import StopSignals
 from dgrid.nodes.start import ContainerIds, create_all, make_networks, refuses_job_cgroup, start_workers
@@ -74,12 +74,15 @@ def _run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) 
         plan = _plan(order, cluster.facts(), make_run_keys(order.session))
         _tell([warning for warning in plan.warnings if warning not in draft.warnings], narrator)
         ids: dict[str, str] = {}
-        with _images(plan, cluster, order, stop, narrator), _torn_down(plan, ids, cluster, stop, narrator) as leashes:
+        with (
+            _images(plan, cluster, order, stop, narrator) as image_ids,
+            _torn_down(plan, ids, cluster, stop, narrator) as leashes,
+        ):
             _warn_of_images(plan, cluster, narrator)
             narrator.phase(f"creating {_count(len(plan.instances), 'container')}")
             leashes.creating()
             make_networks(plan, cluster)
-            ids.update(create_all(plan, cluster, stop))
+            ids.update(create_all(plan, cluster, stop, image_ids))
             leashes.created(_by_machine(plan, ids, cluster))
             supervisor = Supervisor(plan, ids, cluster, streams, stop, narrator, logs, leashes)
             supervisor.watch_workers()
@@ -112,14 +115,13 @@ def _plan(order: Order, facts: Mapping[str, NodeFacts], keys: RunKeys) -> Plan:
 
 
 @contextmanager
-def _images(plan: Plan, cluster: Cluster, order: Order, stop: StopSignals, narrator: Narrator) -> Iterator[None]:
-    """Within it the images are on all nodes; those it brought are removed when it is left, where that is wanted."""
+def _images(plan: Plan, cluster: Cluster, order: Order, stop: StopSignals, narrator: Narrator) -> Iterator[ImageIds]:
+    """Within it the images are on all nodes, which are these; those it brought are removed at its end, where wanted."""
     brought = Brought(remove=order.settings.images == "remove")
     policy = order.pull or order.definition.pull
     try:
         narrator.phase(f"images on {_count(len(plan.nodes), 'node')}")
-        images_on_all(plan, cluster, policy, order.allow_different_images, brought, stop, narrator)
-        yield
+        yield images_on_all(plan, cluster, policy, order.allow_different_images, brought, stop, narrator)
     finally:
         for problem in brought.clean(order.settings.parallel):
             narrator.note(f"{problem}; the image stays there")

@@ -26,6 +26,8 @@ NOT_IN_PLAN = {"os", "socket", "subprocess", "time", "click", "docker", "paramik
 # What takes long to import (milliseconds count at start-up) is imported where it is used.
 LATE = {"docker", "paramiko", "jsonschema", "tenacity", "ClusterShell"}
 LATE_TOO = {"cryptography", "requests", "urllib3"}  # docker and paramiko bring them, and are made of them
+SELDOM = {"difflib", "hashlib", "hmac", "http"}  # may be imported where they are used: most runs need none of them
+LAZY_ROOMS = {"cli", "nodes"}  # commands' own modules, and what brings images
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -85,12 +87,12 @@ def is_call(node):
 
 @pytest.mark.parametrize("file", FILES, ids=module_of)
 def test_imports_inside_functions_are_for_start_up_time_only(file):
-    """The slow libraries, and in cli also the commands' own modules; slow libraries are never imported at the top."""
-    lazy_room = room_of(module_of(file)) == "cli"
+    """The slow libraries, and in some rooms modules of dgrid's own; slow libraries are never imported at the top."""
+    lazy_room = room_of(module_of(file)) in LAZY_ROOMS
     for module, line, late in imports(file):
         top = module.split(".")[0]
         if late:
-            assert top in LATE | LATE_TOO or (lazy_room and top == "dgrid"), (
+            assert top in LATE | LATE_TOO | SELDOM or (lazy_room and top == "dgrid"), (
                 f"{file}:{line}: import {module} at the top"
             )
     type_only = type_checking_lines(file)

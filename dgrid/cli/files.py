@@ -7,7 +7,6 @@ import os
 import pwd
 import sys
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import BinaryIO
 
@@ -83,5 +82,7 @@ def _near(path: str) -> str | None:
         names = sorted(entry.name for entry in directory.iterdir())
     except OSError:
         return f"there is no directory {quote(str(directory))} that you can read either"
+    from difflib import get_close_matches
+
     near = get_close_matches(Path(path).name, names, 1, 0.6)
     return f"did you mean {quote(str(directory / near[0]))}?" if near else None

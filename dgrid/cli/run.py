@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -99,7 +98,7 @@ def run(
         definition=_with_terminal(definition, streams.are_terminal()),
         allocation=allocation,
         submitter=submitter,
-        session=secrets.token_hex(6),
+        session=os.urandom(6).hex(),
         settings=replace(settings, images=images or settings.images),
         oversubscribe=oversubscribe,
         pull=PullPolicy(pull) if pull else None,

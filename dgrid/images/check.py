@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from dgrid.errors import EngineNotFound, ImageError
 from dgrid.images.context import find_context, read_dockerfile
@@ -20,11 +18,9 @@ from dgrid.nodes.engine_http import our_errors
 from dgrid.plan.allocation import Submitter
 from dgrid.plan.facts import EngineKind
 
-__all__ = ["check_directory", "check_image", "count_errors", "findings_for", "planning_findings", "to_data"]
+__all__ = ["check_directory", "check_image", "count_errors", "findings_for", "to_data"]
 
 _CALL_S = 60.0
-# What a run has decided by other means, or cannot do anything about any more when its images are there.
-_NOT_WHEN_PLANNING = ("user", "tag")
 
 
 def check_directory(
@@ -57,30 +53,6 @@ def check_image(workshop: Workshop, reference: str, submitter: Submitter) -> tup
             # Podman settles whose a volume is when a container starts, and until then hides the image's directory.
             volumes = workshop.engine.info.kind is EngineKind.DOCKER
             return findings_for(with_files(view, found.get("Config") or {}, files, volumes))
-
-
-def planning_findings(
-    reference: str,
-    found: Mapping[str, Any],
-    submitter: Submitter,
-    node_architecture: str,
-    argv: tuple[str, ...] | None = None,
-    mounted: tuple[str, ...] = (),
-    host_network: bool = True,
-) -> tuple[Finding, ...]:
-    """What an engine's answer to "inspect" tells of an image that a run is about to use; no container is made.
-
-    ``argv`` is the command that the definition gives, None where the image's own is to run; ``mounted`` are the
-    targets of its mounts, which hide volumes; ``host_network`` says whether it uses the nodes' own network, where low
-    ports are root's. Volumes are told as warnings, since whose their directories are was not looked at.
-    """
-    view = view_of_image(reference, found, submitter, node_architecture, argv)
-    view = replace(
-        view,
-        volumes=tuple(volume for volume in view.volumes if volume.value.rstrip("/") not in mounted),
-        ports=view.ports if host_network else (),
-    )
-    return tuple(one for one in findings_for(view) if one.rule.name not in _NOT_WHEN_PLANNING)
 
 
 def count_errors(findings: Iterable[Finding]) -> int:

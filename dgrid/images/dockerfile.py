@@ -6,7 +6,6 @@ here-documents, flags, and the exec form of commands.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -260,6 +259,8 @@ def _flags(text: str) -> tuple[tuple[tuple[str, str], ...], str]:
 
 
 def _unknown(file: str, keyword: str, line: int) -> Problem:
+    import difflib
+
     near = difflib.get_close_matches(keyword, _KEYWORDS, 1)
     shown = keyword[:40].encode("unicode_escape").decode()
     remedy = f"did you mean {near[0]}?" if near else "a line that continues the one before needs a \\ at that one's end"

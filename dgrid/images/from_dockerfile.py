@@ -14,10 +14,9 @@ from dgrid.images.commands import command_line, entry_names, gives_way, sshd_sta
 from dgrid.images.context import Context, context_files
 from dgrid.images.dockerfile import Dockerfile, Instruction, Stage, expand, unquote, variables_before
 from dgrid.images.identity import identity_arguments
-from dgrid.images.view import FileFacts, Need, Said, View
+from dgrid.images.view import SEARCH_PATH, FileFacts, Need, Said, View
 from dgrid.plan.allocation import Submitter
 
-SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LARGEST_TEXT_BYTES = 1 << 16
 
 

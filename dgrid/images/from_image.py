@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from dgrid.images.commands import command_line, entry_names, gives_way, interpreter, sshd_starts
-from dgrid.images.from_dockerfile import SEARCH_PATH
-from dgrid.images.view import FileFacts, Kind, Need, Said, View
+from dgrid.images.view import SEARCH_PATH, FileFacts, Kind, Need, Said, View
 from dgrid.plan.allocation import Submitter
 
 

@@ -7,6 +7,9 @@ from enum import Enum
 
 from dgrid.plan.allocation import Submitter
 
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""An engine's, for images that set no PATH."""
+
 
 @dataclass(frozen=True, slots=True)
 class Said:

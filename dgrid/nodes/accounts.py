@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 
 from dgrid.nodes.engine import Engine
+from dgrid.nodes.pull import ImageIds
 from dgrid.plan.accounts import GROUP, PASSWD, group_text, passwd_text
 from dgrid.plan.allocation import Submitter
 from dgrid.plan.files import mount_at
@@ -13,12 +14,13 @@ from dgrid.plan.request import CreateRequest, FileToPlace
 
 
 class Accounts:
-    """Reads each image's account files once on each engine. Safe between threads."""
+    """Reads each image's account files once, not on each node. Safe between threads."""
 
-    def __init__(self, submitter: Submitter) -> None:
+    def __init__(self, submitter: Submitter, image_ids: ImageIds) -> None:
         self._submitter = submitter
+        self._image_ids = image_ids
         self._lock = threading.Lock()
-        self._read: dict[tuple[str, str, str], str] = {}
+        self._read: dict[tuple[str, str], str] = {}
 
     def files(self, engine: Engine, container_id: str, request: CreateRequest) -> Iterator[FileToPlace]:
         """/etc/passwd and /etc/group for a created container. Raises EngineError.
@@ -31,7 +33,7 @@ class Accounts:
                 yield FileToPlace(path, merged.encode(), 0o644, by_root=True)
 
     def _image_text(self, engine: Engine, container_id: str, image: str, path: str) -> str:
-        key = (engine.node, image, path)
+        key = (self._image_ids[engine.node, image], path)
         with self._lock:
             if key in self._read:
                 return self._read[key]

@@ -11,13 +11,13 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from dgrid.errors import EngineError, EngineNotFound, EngineTimeout, EngineTooOld
 from dgrid.nodes.archive import pack, unpack_first
-from dgrid.nodes.container_stream import AttachStream, EventStream, LogStream, hijack
-from dgrid.nodes.engine import ContainerState, EngineInfo, ImageFacts
-from dgrid.nodes.engine_http import BASE_URL, api_client, checked, our_errors
+from dgrid.nodes.container_stream import AttachStream, EventStream, LogStream, hijack, unframe
+from dgrid.nodes.engine import ContainerState, EngineInfo
+from dgrid.nodes.engine_calls import EngineCalls, our_own_errors
 from dgrid.nodes.link import Link
 from dgrid.plan.docker_json import create_body, network_body
 from dgrid.plan.facts import EngineKind
@@ -34,14 +34,16 @@ _NO_DETACH = "ctrl-@,ctrl-@,ctrl-],ctrl-@,ctrl-@"
 class DockerApi:
     """The engine behind ``socket_path`` on the link's node, which speaks ``api_version``; made by ``connect``."""
 
-    def __init__(self, link: Link, socket_path: str, api: tuple[int, int], info: EngineInfo, timeout_s: float) -> None:
+    def __init__(
+        self, link: Link, socket_path: str, calls: EngineCalls, api: str, info: EngineInfo, timeout_s: float
+    ) -> None:  # fmt: skip
         self.node = link.node
         self.info = info
         self._link = link
         self.socket_path = socket_path
-        self.api_version = f"{api[0]}.{api[1]}"
+        self.api_version = api
         self._timeout_s = timeout_s
-        self._client: Any = api_client(lambda limit_s: link.dial(socket_path, limit_s), self.api_version, timeout_s)
+        self.calls = calls
         # Rootless Podman reads the user's ids for each create in a way that is not safe between threads (libsubid): of
         # 1000 creates, 8 at a time, a few gave containers without their ids, and one ended Podman's service (5.4).
         self._turn: contextlib.AbstractContextManager[Any] = (
@@ -51,48 +53,38 @@ class DockerApi:
         self._outstanding = 0
         self._closed_for_creates = False
 
-    def image(self, reference: str) -> ImageFacts | None:
-        try:
-            found = self.inspect_image(reference)
-        except EngineNotFound:
-            return None
-        return ImageFacts(found["Id"].removeprefix("sha256:"), found.get("Architecture", ""))
-
     def inspect_image(self, reference: str) -> Mapping[str, Any]:
-        with our_errors(self.node, f"look up the image {reference}"):
-            return dict(self._client.inspect_image(reference))
+        path = self._path(f"/images/{quote(reference, safe='/:@')}/json")
+        return dict(self.calls.get(path, f"look up the image {reference}"))
 
     def create_network(self, request: NetworkRequest) -> None:
-        with self._creating(), our_errors(self.node, f"make the network {request.name}"):
-            url = f"{BASE_URL}{self._path('/networks/create')}"
-            checked(self._client.post(url, json=network_body(request), timeout=self._timeout_s))
+        with self._creating():
+            self.calls.post(self._path("/networks/create"), f"make the network {request.name}", network_body(request))
 
     def create(self, request: CreateRequest) -> str:
-        with self._turn, self._creating(), our_errors(self.node, f"create {request.name}"):
-            container_id = str(self._client.create_container_from_config(create_body(request), request.name)["Id"])
-        return container_id
+        path, wanted = self._path("/containers/create"), f"create {request.name}"
+        with self._turn, self._creating():
+            made = self.calls.post(path, wanted, create_body(request), name=request.name)
+        return str(made["Id"])
 
     def read_file(self, container_id: str, path: str) -> bytes | None:
         try:
-            with our_errors(self.node, f"read {path} of the image"):
-                # By hand: the SDK would stream it, for which it wants a socket and not an ssh channel.
-                url = f"{BASE_URL}{self._path(f'/containers/{container_id}/archive')}"
-                answer = checked(self._client.get(url, params={"path": path}, timeout=self._timeout_s))
-                return unpack_first(answer.content)
+            url, wanted = self._path(f"/containers/{container_id}/archive"), f"read {path} of the image"
+            return unpack_first(self.calls.call("GET", url, wanted, {"path": path}))
         except EngineNotFound:
             return None
 
     def place(self, container_id: str, files: Iterable[FileToPlace], user: str) -> None:
-        with self._creating(), our_errors(self.node, "put dgrid's files into the container"):
-            self._client.put_archive(container_id, "/", pack(files, user))
+        url, wanted = self._path(f"/containers/{container_id}/archive"), "put dgrid's files into the container"
+        with self._creating():
+            self.calls.put(url, wanted, pack(files, user), "application/x-tar", path="/")
 
     def start(self, container_id: str) -> None:
-        with self._creating(), our_errors(self.node, "start the container"):
-            self._client.start(container_id)
+        with self._creating():
+            self.calls.post(self._path(f"/containers/{container_id}/start"), "start the container")
 
     def state(self, container_id: str) -> ContainerState:
-        with our_errors(self.node, "inspect the container"):
-            found = self._client.inspect_container(container_id)
+        found = self._inspect(container_id)
         state = found["State"]
         running = bool(state["Running"])
         # A created container says exit code 0 on Docker, too: it has ended only if it was started.
@@ -111,62 +103,65 @@ class DockerApi:
     def attach(self, container_id: str, tty: bool, stdin: bool) -> AttachStream:
         query = urlencode({"stream": 1, "stdin": int(stdin), "stdout": 1, "stderr": 1, "detachKeys": _NO_DETACH})
         stream = self._dial()
-        with our_errors(self.node, "attach to the container"):
+        with our_own_errors(self.node, "attach to the container"):
             return hijack(
                 self.node, stream, self._path(f"/containers/{container_id}/attach?{query}"), self._link.half_close, tty
             )
 
     def resize(self, container_id: str, rows: int, columns: int) -> None:
-        with our_errors(self.node, "resize the terminal"):
-            self._client.resize(container_id, rows, columns)
+        self.calls.post(self._path(f"/containers/{container_id}/resize"), "resize the terminal", h=rows, w=columns)
 
     def kill(self, container_id: str, signal: str) -> None:
         try:
-            with our_errors(self.node, f"send {signal}"):
-                self._client.kill(container_id, signal)
+            self.calls.post(self._path(f"/containers/{container_id}/kill"), f"send {signal}", signal=signal)
         except EngineError:
             if self._is_running(container_id):
                 raise
 
     def execute(self, container_id: str, command: tuple[str, ...], user: str, timeout_s: float) -> int:
-        deadline = time.monotonic() + timeout_s
-        with our_errors(self.node, "run a command in the container"):
-            exec_id = self._client.exec_create(container_id, list(command), user=user)["Id"]
-            # Attached, as Podman 4.3 never notices the end of a detached one. By hand: the SDK has no deadline for it.
-            path = self._path(f"/exec/{exec_id}/start")
+        deadline, wanted = time.monotonic() + timeout_s, "run a command in the container"
+        body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(command), "User": user}
+        made = self.calls.post(self._path(f"/containers/{container_id}/exec"), wanted, body)["Id"]
+        # Attached, as Podman 4.3 never notices the end of a detached one.
+        with our_own_errors(self.node, wanted):
+            path = self._path(f"/exec/{made}/start")
             output = hijack(self.node, self._dial(), path, self._link.half_close, tty=False, body=_ATTACHED)
-            closer = threading.Timer(timeout_s, output.close)
-            closer.daemon = True
-            closer.start()
-            for _ in output.chunks():
-                pass
-            closer.cancel()
-            output.close()
-            while (state := self._client.exec_inspect(exec_id))["Running"]:
-                if time.monotonic() > deadline:
-                    raise EngineTimeout(self.node, f"the command did not end within {timeout_s:g} s")
-                time.sleep(_POLL_S)
+        closer = threading.Timer(timeout_s, output.close)
+        closer.daemon = True
+        closer.start()
+        for _ in output.chunks():
+            pass
+        closer.cancel()
+        output.close()
+        while (state := self.calls.get(self._path(f"/exec/{made}/json"), wanted))["Running"]:
+            if time.monotonic() > deadline:
+                raise EngineTimeout(self.node, f"the command did not end within {timeout_s:g} s")
+            time.sleep(_POLL_S)
         return int(state["ExitCode"])
 
     def tail(self, container_id: str, lines: int) -> str:
-        with our_errors(self.node, "read the log"):
-            return bytes(self._client.logs(container_id, tail=lines)).decode(errors="replace")
+        tty = bool(self._inspect(container_id)["Config"]["Tty"])
+        path, query = self._path(f"/containers/{container_id}/logs"), {"stdout": 1, "stderr": 1, "tail": lines}
+        log = self.calls.call("GET", path, "read the log", query)
+        return (log if tty else b"".join(part for _, part in unframe(iter((log,))))).decode(errors="replace")
 
     def follow_log(self, container_id: str) -> LogStream:
         query = urlencode({"stdout": 1, "stderr": 1, "follow": 1})
-        with our_errors(self.node, "read the log"):
+        with our_own_errors(self.node, "read the log"):
             return LogStream(self.node, self._dial(), self._path(f"/containers/{container_id}/logs?{query}"))
 
     def events(self, labels: Mapping[str, str]) -> EventStream:
         # Podman 4.3 filters by its own word, "died", and tells "die" all the same.
         filters = {"type": ["container"], "event": ["die", "died"], "label": _label_list(labels)}
         query = urlencode({"filters": json.dumps(filters)})
-        with our_errors(self.node, "watch the containers"):
+        with our_own_errors(self.node, "watch the containers"):
             return EventStream(self.node, self._dial(), self._path(f"/events?{query}"))
 
     def containers(self, labels: Mapping[str, str], running_only: bool = False) -> tuple[str, ...]:
-        with our_errors(self.node, "list the containers"):
-            found = self._client.containers(all=not running_only, filters={"label": _label_list(labels)})
+        filters = json.dumps({"label": _label_list(labels)})
+        found = self.calls.get(
+            self._path("/containers/json"), "list the containers", all=int(not running_only), filters=filters
+        )
         return tuple(container["Id"] for container in found)
 
     def remove(self, container_id: str) -> None:
@@ -175,20 +170,18 @@ class DockerApi:
             with contextlib.suppress(EngineError):
                 self.kill(container_id, "SIGKILL")
         try:
-            with our_errors(self.node, "remove the container"):
-                self._client.remove_container(container_id, force=True, v=True)
+            self.calls.delete(self._path(f"/containers/{container_id}"), "remove the container", force=1, v=1)
         except EngineError:
             if self._exists(container_id):
                 raise
 
     def networks(self, labels: Mapping[str, str]) -> tuple[str, ...]:
-        with our_errors(self.node, "list the networks"):
-            found = self._client.networks(filters={"label": _label_list(labels)})
+        filters = json.dumps({"label": _label_list(labels)})
+        found = self.calls.get(self._path("/networks"), "list the networks", filters=filters)
         return tuple(network["Name"] for network in found)
 
     def remove_network(self, name: str) -> None:
-        with our_errors(self.node, f"remove the network {name}"):
-            self._client.remove_network(name)
+        self.calls.delete(self._path(f"/networks/{quote(name, safe='')}"), f"remove the network {name}")
 
     def refuse_creates(self, patience_s: float) -> bool:
         with self._answered:
@@ -196,7 +189,7 @@ class DockerApi:
             return not self._answered.wait_for(lambda: self._outstanding == 0, patience_s)
 
     def close(self) -> None:
-        self._client.close()
+        self.calls.close()
 
     def _creating(self) -> _Outstanding:
         return _Outstanding(self)
@@ -210,6 +203,9 @@ class DockerApi:
         except EngineNotFound:
             return False
         return True
+
+    def _inspect(self, container_id: str) -> Any:
+        return self.calls.get(self._path(f"/containers/{container_id}/json"), "inspect the container")
 
     def _dial(self) -> Any:
         return self._link.dial(self.socket_path, self._timeout_s)
@@ -243,29 +239,31 @@ def connect(link: Link, socket_path: str, timeout_s: float, has_catatonit: bool)
 
     ``has_catatonit`` says whether Podman finds an init process, which its API does not.
     """
-    probe = api_client(lambda limit_s: link.dial(socket_path, limit_s), "1.41", timeout_s)
-    with our_errors(link.node, "ask the engine for its version"):
+    calls = EngineCalls(link.node, lambda limit_s: link.dial(socket_path, limit_s), timeout_s)
+    wanted = "ask the engine for its version"
+    try:
         # Without a version in the path: an engine answers that whatever versions it speaks.
-        try:
-            version = checked(probe.get(f"{BASE_URL}/version", timeout=timeout_s)).json()
-            api = _agree(link.node, version)
-            info = checked(probe.get(f"{BASE_URL}/v{api[0]}.{api[1]}/info", timeout=timeout_s)).json()
-            engine_info = _engine_info(version, info, has_catatonit)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise EngineError(link.node, f"what answers at {socket_path} is no container engine") from error
-        finally:
-            probe.close()
-    return DockerApi(link, socket_path, api, engine_info, timeout_s)
+        version = calls.get("/version", wanted)
+        api = _agree(link.node, version)
+        info = calls.get(f"/v{api}/info", wanted)
+        return DockerApi(link, socket_path, calls, api, _engine_info(version, info, has_catatonit), timeout_s)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        calls.close()
+        raise EngineError(link.node, f"what answers at {socket_path} is no container engine") from error
+    except EngineError:
+        calls.close()
+        raise
 
 
-def _agree(node: str, version: Mapping[str, Any]) -> tuple[int, int]:
+def _agree(node: str, version: Mapping[str, Any]) -> str:
     newest = _pair(version["ApiVersion"])
     oldest = _pair(version.get("MinAPIVersion") or "1.12")
     if newest < _OLDEST_API:
         raise EngineTooOld(
             node, f"its engine is version {version['Version']}; dgrid needs Docker 20.10 or Podman 4.3, or newer"
         )
-    return max(oldest, min(newest, _NEWEST_API))
+    major, minor = max(oldest, min(newest, _NEWEST_API))
+    return f"{major}.{minor}"
 
 
 def _pair(text: str) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dgrid.nodes.container_stream import AttachStream, EventStream, LogStream
+from dgrid.nodes.engine_calls import EngineCalls
 from dgrid.plan.facts import EngineKind
 from dgrid.plan.request import CreateRequest, FileToPlace, NetworkRequest
 
@@ -27,14 +28,6 @@ class EngineInfo:
     is_manager: bool
     cgroup_driver: str = ""
     cgroup_version: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFacts:
-    """An image on one node. ``image_id`` is the same for the same content on every engine: 64 hex digits."""
-
-    image_id: str
-    architecture: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +54,7 @@ class Engine(Protocol):
     info: EngineInfo
     socket_path: str
     api_version: str
-
-    def image(self, reference: str) -> ImageFacts | None:
-        """The image of that name, None if the node does not have it."""
+    calls: EngineCalls
 
     def inspect_image(self, reference: str) -> Mapping[str, Any]:
         """All the engine knows of an image, in the words of its API. Raises EngineNotFound."""

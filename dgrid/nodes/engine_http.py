@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import struct
 import sys
 from collections.abc import Iterator
@@ -99,6 +98,8 @@ def our_errors(node: str, action: str) -> Iterator[None]:
 
 
 def _broken_connections() -> tuple[type[Exception], ...]:
+    import http.client
+
     import requests
     import urllib3
     from docker.utils.socket import SocketError

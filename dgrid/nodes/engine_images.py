@@ -6,7 +6,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +17,6 @@ from dgrid.nodes.engine_http import BASE_URL, api_client, checked, our_errors
 from dgrid.nodes.link import Link, Stream
 from dgrid.plan.facts import EngineKind
 
-_CALL_S = 60.0
 _PIECE = 1 << 20
 _OCI = "application/vnd.oci.image.manifest.v1+json"
 
@@ -49,15 +48,13 @@ class EngineImages:
     def find(self, reference: str) -> StoredImage | None:
         """The image of that name or id, None if the node does not have it."""
         try:
-            with self._client(_CALL_S) as client, our_errors(self.node, f"look up the image {reference}"):
-                return _stored(client.inspect_image(reference))
+            return _stored(self._engine.inspect_image(reference))
         except EngineNotFound:
             return None
 
     def all_ids(self) -> frozenset[str]:
         """The ids of all images the engine has, with or without a name."""
-        with self._client(_CALL_S) as client, our_errors(self.node, "list the images"):
-            return frozenset(str(one["Id"]).removeprefix("sha256:") for one in client.images(all=True))
+        return frozenset(str(one["Id"]).removeprefix("sha256:") for one in self._list(all=1))
 
     def pull(self, reference: str, timeout_s: float) -> None:
         """Fetch an image with the submitter's login, which goes into this call alone (docker's config.json on this
@@ -73,27 +70,22 @@ class EngineImages:
     def tag(self, image: str, reference: str) -> None:
         """Give an image (by id, or by a digest's name) the name ``repo:tag``."""
         repository, tag = split_tag(reference)
-        with self._client(_CALL_S) as client, our_errors(self.node, f"name the image {reference}"):
-            client.tag(image, repository, tag)
+        path = f"/v{self._api}/images/{_quoted(image)}/tag"
+        self._engine.calls.post(path, f"name the image {reference}", None, repo=repository, tag=tag)
 
     def remove(self, reference: str) -> None:
         """Remove a name or an image, unless a container uses it: then EngineError. No error if it is not there."""
-        with (
-            contextlib.suppress(EngineNotFound),
-            self._client(_CALL_S) as client,
-            our_errors(self.node, f"remove the image {reference}"),
-        ):
-            client.remove_image(reference)
+        with contextlib.suppress(EngineNotFound):
+            self._engine.calls.delete(f"/v{self._api}/images/{_quoted(reference)}", f"remove the image {reference}")
 
     def used(self) -> frozenset[str]:
         """The ids of the images of all containers there, running or not, whoever's they are."""
-        with self._client(_CALL_S) as client, our_errors(self.node, "list the containers"):
-            return frozenset(str(one["ImageID"]).removeprefix("sha256:") for one in client.containers(all=True))
+        found = self._engine.calls.get(f"/v{self._api}/containers/json", "list the containers", all=1)
+        return frozenset(str(one["ImageID"]).removeprefix("sha256:") for one in found)
 
     def shared_layers(self, layers: tuple[str, ...]) -> int:
         """How many of an image's layers, counted from the lowest, are there already, in any image."""
-        with self._client(_CALL_S) as client, our_errors(self.node, "look at the layers of the images"):
-            found = [_stored(client.inspect_image(one["Id"])).layers for one in client.images()]
+        found = [_stored(self._engine.inspect_image(one["Id"])).layers for one in self._list()]
         return max((_common(layers, other) for other in found), default=0)
 
     def takes_parts(self) -> bool:
@@ -111,7 +103,7 @@ class EngineImages:
     def save_path(self, reference: str, for_podman: bool) -> str:
         """The path of the call that gives the image as an archive; in the image's own format where Podman takes it,
         as its id depends on that."""
-        name = quote(reference, safe="/:@")
+        name = _quoted(reference)
         if for_podman and self._engine.info.kind is EngineKind.PODMAN and self._is_oci(name):
             return f"/v4.0.0/libpod/images/{name}/get?format=oci-archive"
         return f"/v{self._api}/images/{name}/get"
@@ -134,22 +126,14 @@ class EngineImages:
                     raise EngineError(other.node, f"cannot load the image {reference}: {last['error']}")
 
     def _info(self) -> dict[str, Any]:
-        with self._client(_CALL_S) as client, our_errors(self.node, "ask the engine about itself"):
-            found: dict[str, Any] = client.info()
-            return found
+        return dict(self._engine.calls.get(f"/v{self._api}/info", "ask the engine about itself"))
+
+    def _list(self, **query: int) -> list[dict[str, Any]]:
+        return list(self._engine.calls.get(f"/v{self._api}/images/json", "list the images", **query))
 
     def _is_oci(self, name: str) -> bool:
-        with self._client(_CALL_S) as client, our_errors(self.node, f"look up the image {name}"):
-            answer = checked(client.get(f"{BASE_URL}/v4.0.0/libpod/images/{name}/json", timeout=_CALL_S))
-            return bool(answer.json().get("ManifestType") == _OCI)
-
-    @contextlib.contextmanager
-    def _client(self, timeout_s: float) -> Iterator[Any]:
-        client = api_client(self._dial, self._api, timeout_s)
-        try:
-            yield client
-        finally:
-            client.close()
+        found = self._engine.calls.get(f"/v4.0.0/libpod/images/{name}/json", f"look up the image {name}")
+        return bool(found.get("ManifestType") == _OCI)
 
     @contextlib.contextmanager
     def _bounded(self, timeout_s: float, late: str) -> Iterator[Any]:
@@ -183,13 +167,17 @@ class EngineImages:
         return self._link.dial(self._engine.socket_path, limit_s)
 
 
+def _quoted(reference: str) -> str:
+    return quote(reference, safe="/:@")
+
+
 def split_tag(reference: str) -> tuple[str, str]:
     """``split_tag("host:5000/a/b:1") == ("host:5000/a/b", "1")``; without a tag it is "latest"."""
     repository, colon, tag = reference.rpartition(":")
     return (repository, tag) if colon and "/" not in tag else (reference, "latest")
 
 
-def _stored(found: dict[str, Any]) -> StoredImage:
+def _stored(found: Mapping[str, Any]) -> StoredImage:
     return StoredImage(
         str(found["Id"]).removeprefix("sha256:"),
         tuple(found.get("RepoDigests") or ()),

@@ -6,8 +6,6 @@ paramiko's own reader takes quadratic time, knows no wildcards and fails on cert
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -80,15 +78,19 @@ def host_name_in_file(host: str, port: int) -> str:
 
 
 def _hash(salt: bytes, name: str) -> bytes:
+    import hashlib
+    import hmac
+
     return hmac.digest(salt, name.encode(), hashlib.sha1)
 
 
 def _matches(patterns: list[str], name: str) -> bool:
-    if any(_is_like(name, pattern[1:]) for pattern in patterns if pattern.startswith("!")):
+    if any(is_like(name, pattern[1:]) for pattern in patterns if pattern.startswith("!")):
         return False
-    return any(_is_like(name, pattern) for pattern in patterns)
+    return any(is_like(name, pattern) for pattern in patterns)
 
 
-def _is_like(name: str, pattern: str) -> bool:
+def is_like(name: str, pattern: str) -> bool:
+    """Whether a name fits a pattern of known_hosts or ssh_config, which may have * and ?."""
     # ssh knows * and ? only; a bracket is part of "[host]:port", not a character class.
     return fnmatchcase(name, pattern.lower().replace("[", "[[]"))

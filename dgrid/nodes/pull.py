@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dgrid.errors import ImageError
@@ -14,11 +14,12 @@ from dgrid.nodes.engine_images import EngineImages, StoredImage, split_tag
 from dgrid.nodes.fanout import errors_of, fan_out, raise_all, values_of
 from dgrid.nodes.machine import Machine
 from dgrid.nodes.narrator import Narrator
-from dgrid.nodes.registry import fetch
 from dgrid.nodes.signals import StopSignals
-from dgrid.nodes.spread import spread
 from dgrid.plan.definition import PullPolicy
 from dgrid.plan.plan import Plan
+
+ImageIds = Mapping[tuple[str, str], str]
+"""The id of an image by its machine's name and its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,12 @@ def images_on_all(
     brought: Brought,
     stop: StopSignals,
     narrator: Narrator,
-) -> None:
+) -> ImageIds:
     """See that every node has the images of its instances. Raises ManyNodesError or ImageError.
 
     An image is resolved once: what the first node gets under a tag is what the others fetch, by its digest. Unless
     ``allow_different``, it must be the same (by its id) on all nodes that use it. ``brought`` remembers what was
-    fetched.
+    fetched. Returns what each is.
     """
     needs = _needs(plan, cluster)
     brought.look(cluster.machines, cluster.settings.parallel, stop)
@@ -55,11 +56,13 @@ def images_on_all(
     elif policy is PullPolicy.ALWAYS:
         work.pull(needs, stock, {})
     elif policy is PullPolicy.MISSING:
-        work.pull([need for need in needs if stock[need] is None], stock, _digests(stock))
-    stock = work.look(needs)
+        needs = tuple(need for need in needs if stock[need] is None)
+        work.pull(needs, stock, _digests(stock))
+    stock |= work.look(needs)
     _all_there(stock)
     if not allow_different:
         _same_everywhere(stock)
+    return {(need.machine.name, need.image): found.image_id for need, found in stock.items() if found is not None}
 
 
 def _needs(plan: Plan, cluster: Cluster) -> tuple[_Need, ...]:
@@ -113,6 +116,8 @@ class _Fetching:
 
     def spread(self, needs: Sequence[_Need], stock: _Stock) -> None:
         """From node to node. What no node has, the first that needs it fetches from its registry."""
+        from dgrid.nodes.spread import spread
+
         for image in dict.fromkeys(need.image for need in needs):
             wanting = [need for need in needs if need.image == image]
             if not any(EngineImages(one.link, one.engine).find(image) for one in self._machines):
@@ -126,6 +131,8 @@ class _Fetching:
 
     def _fetch(self, need: _Need, stock: _Stock, digest: str | None) -> str | None:
         """The digest's name of what was fetched; None if the registry has none for it."""
+        from dgrid.nodes.registry import fetch
+
         self._note(need, stock)
         try:
             fetch(need.images, need.image, digest, self._settings.pull_timeout_s)

@@ -11,6 +11,7 @@ from dgrid.nodes.attach_to_job import Job, attach_containers, attaches
 from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.engine import Engine
 from dgrid.nodes.fanout import fan_out, values_of
+from dgrid.nodes.pull import ImageIds
 from dgrid.nodes.ready import wait_ready
 from dgrid.nodes.signals import StopSignals
 from dgrid.plan.plan import Instance, Plan
@@ -31,9 +32,9 @@ def make_networks(plan: Plan, cluster: Cluster) -> None:
         cluster.engine(nodes[request.node]).create_network(request)
 
 
-def create_all(plan: Plan, cluster: Cluster, stop: StopSignals) -> ContainerIds:
+def create_all(plan: Plan, cluster: Cluster, stop: StopSignals, image_ids: ImageIds) -> ContainerIds:
     """Create every container of the plan, on all nodes at once. Raises ManyNodesError with all that fail."""
-    accounts = Accounts(plan.submitter)
+    accounts = Accounts(plan.submitter, image_ids)
     ids = values_of(
         fan_out(plan.instances, lambda one: _create(one, cluster, accounts), cluster.settings.parallel, stop)
     )

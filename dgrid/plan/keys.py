@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from dgrid.plan.mistake import quote
 
@@ -123,6 +122,8 @@ def meant(key: str, known: Iterable[str]) -> str | None:
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """``nearest("databse", ["database", "head"]) == "database"``; None if nothing is near."""
     plain = {_plain(name): name for name in known}
+    from difflib import get_close_matches
+
     matches = get_close_matches(_plain(word), plain, 1, 0.6)
     return plain[matches[0]] if matches else None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from dgrid.errors import UsageError
 from dgrid.plan.folding import fold, unfold
@@ -96,6 +95,8 @@ def pick(listed: Sequence[Listed], words: Sequence[str]) -> tuple[Listed, ...]:
     wanted = [name for word in words for name in (_unfolded(word) or (word,))]
     for name in wanted:
         if name not in known:
+            from difflib import get_close_matches
+
             near = get_close_matches(name, known, 1, 0.5)
             hint = f"did you mean {near[0]}?" if near else f"there are {fold(one.name for one in listed)}"
             raise UsageError(f"this run has no container {name} on the nodes looked at — {hint}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 
 from dgrid.plan.findings import Findings
 from dgrid.plan.jsonplaces import Path
@@ -71,6 +70,8 @@ class Replacer:
 
 def _unknown(name: str, environment: Mapping[str, str]) -> Mistake:
     remedy = "set it before dgrid is called, or write $${" + name + "} to leave it as it is"
+    from difflib import get_close_matches
+
     near = get_close_matches(name, environment, 1, 0.8)
     if near:
         remedy = "did you mean ${" + near[0] + "}? Else " + remedy

@@ -122,5 +122,7 @@ def code_fits(trial: Trial, missed: bool, code: int | None) -> bool:
         return code in (numbers[blow.then], trial.exit_code, 125)
     if blow.signal == "STOP":
         return code == trial.exit_code  # it was short: no effect
-    # A leash that is sent TERM ends its whole run, dgrid beside it outright.
-    return code in (trial.exit_code, 125, *([-9] if blow.name == "leash:TERM" else []))
+    # A leash that is sent TERM ends its whole run, dgrid beside it outright. 255 is dockerd's word for a container that
+    # ended while dockerd was dead.
+    others = {"leash:TERM": -9, "engine:KILL": 255}
+    return code in (trial.exit_code, 125, others.get(blow.name))

@@ -10,9 +10,10 @@ import pytest
 from builds import USER
 
 from dgrid.errors import ImageError
-from dgrid.images.check import check_image, planning_findings
+from dgrid.images.check import check_image
 from dgrid.images.finding import RULES, Severity
 from dgrid.images.look import LABEL_LOOK
+from dgrid.images.planning import planning_findings
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 # As where the one who builds is another user than the one who runs.

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dgrid.errors import EngineError, EngineNotFound
 from dgrid.nodes.container_stream import AttachStream, ContainerEnd, EventStream, LogStream, hijack
+from dgrid.nodes.engine_wire import Body
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -114,7 +115,8 @@ def test_output_comes_before_its_frame_is_complete():
 @pytest.mark.parametrize("failure", [ConnectionResetError(), EOFError(), None])
 def test_a_cut_stream_ends_quietly(failure):
     """Whether it failed or ended: what it means is to be seen from the container."""
-    stream = AttachStream(Pieces([OUTPUT[:10]], failure), b"", False, no_half_close)
+    far = Pieces([OUTPUT[:10]], failure)
+    stream = AttachStream(far, Body(far, b""), False, no_half_close)
     assert joined(stream.chunks()) == (b"he", b"")
 
 

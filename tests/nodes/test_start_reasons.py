@@ -160,7 +160,12 @@ def test_an_engine_that_creates_nothing_in_the_jobs_cgroup_gets_the_limits():
     """Each container is created with them, and the node's remark is told once."""
     engine = EngineWithoutParents()
     cluster = Cluster((Machine((NODE,), SimpleNamespace(node="node1"), engine),), Settings())
-    create_all(small_plan(JobLimits("/slurm/uid_1/job_1", "0-1", 1 << 30)), cluster, StopSignals())
+    create_all(
+        small_plan(JobLimits("/slurm/uid_1/job_1", "0-1", 1 << 30)),
+        cluster,
+        StopSignals(),
+        {("node1", "busybox"): "1" * 64},
+    )
     bodies = [create_body(request)["HostConfig"] for request in engine.created]
     sent = [(body["CpusetCpus"], body["Memory"], "CgroupParent" in body) for body in bodies]
     assert sent == [("0-1", 1 << 30, False)] * 2

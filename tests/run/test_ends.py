@@ -132,7 +132,8 @@ def test_restart(jobs: Jobs) -> None:
 def test_out_of_memory_is_said(docker_jobs: Jobs) -> None:
     """A worker killed at its memory limit is told so, with the limit, and not only as 137."""
     eater = ("perl", "-e", "$$x = 'a' x 200000000; sleep 9")
-    ended = docker_jobs.run(head("sleep", "3"), worker("w", *eater, resources={"memory": "20m"}))
+    hungry = worker("w", *eater, resources={"memory": "20m"}, failure_policy="fail_run")
+    ended = docker_jobs.run(head("sleep", "60"), hungry)
     assert "w was killed because it used up its limit of 20m" in ended.err
 
 

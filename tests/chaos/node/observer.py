@@ -116,11 +116,14 @@ class Observer:
         return {"clear_at": clear_at or now, "bare_at": bare_at or now, "left": sorted(left), "trials": sorted(trials)}
 
     def _extra_and_leash(self) -> tuple[set[str], set[str]]:
-        """All traces, and those of them that are the leash's processes, whoever their parent is by now."""
+        """All traces, and those of them that are the leash's processes, whoever their parent is by now.
+
+        Without containerd's records, which were told once: they stay there until somebody removes them as root.
+        """
         processes = self.extra_processes()
         self._leash_sessions |= {one.session for one in processes if LEASH in one.command}
         own = {one.line for one in processes if one.session in self._leash_sessions}
-        return (things() - self._things) | {one.line for one in processes}, own
+        return (things() - self._things - self._records) | {one.line for one in processes}, own
 
     def differences(self) -> dict[str, list[str]]:
         """The full comparison, the engine's lists included. Its answer may take as long as the engine does.
@@ -131,7 +134,7 @@ class Observer:
         """
         lists = engine_lists()
         missing = self.missing() | (self._lists - lists)
-        extra = self.extra() | (lists - self._lists)
+        extra = self.extra() | (lists - self._lists - self._records)
         records = {line for line in extra if _is_record(line, extra)}
         new, self._records = records - self._records, self._records | records
         if any(line.startswith("process ") for line in records):
