@@ -186,7 +186,8 @@ class Leash:
 def new_leash(machine: Machine, cluster: Cluster, session: str) -> Leash:
     """The leash to start on ``machine``, one of the cluster's."""
     local = any(node.is_local for node in machine.nodes)
-    remote = [one.name for one in cluster.machines if not any(node.is_local for node in one.nodes)]
+    # Of the others only the local one needs to know: for all it would be quadratic.
+    remote = [one.name for one in cluster.machines if not one.nodes[0].is_local] if local else []
     settings = LeashSettings(
         session=session,
         engine="podman" if machine.engine.info.kind is EngineKind.PODMAN else "docker",
@@ -194,7 +195,7 @@ def new_leash(machine: Machine, cluster: Cluster, session: str) -> Leash:
         lease_s=cluster.settings.lease_s,
         cuts=not local,
         launcher=os.getpid() if local else None,
-        hold=_hold_command(session, remote, cluster.settings.link) if local and remote else (),
+        hold=_hold_command(session, remote, cluster.settings.link) if remote else (),
         scratch=tuple(one.link.scratch for one in cluster.machines if one.link.scratch) if local else (),
     )
     return Leash(machine, settings)

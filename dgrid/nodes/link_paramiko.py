@@ -33,6 +33,7 @@ _KEEPALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 25_000),
 )
+_QUIET_S = 30.0
 # Not to wait up to 12 s, after a drop, until TCP tries again. TCP_RTO_MAX_MS, which Linux has from 6.15 on.
 _RETRY_AT_MOST = (socket.IPPROTO_TCP, 44, 1000)
 
@@ -159,12 +160,12 @@ class ParamikoLink:
         return sock.getsockname()[0], sock.getpeername()[0]
 
     def cut(self) -> None:
-        self._transport.close()
+        _close(self._transport)
 
     def close(self) -> None:
         while self._residents:
             self._residents.pop().close()
-        self._transport.close()
+        _close(self._transport)
 
     def _lost(self, error: BaseException) -> LinkError:
         return LinkDropped(self.node, f"the ssh connection is lost ({error or type(error).__name__})")
@@ -204,7 +205,15 @@ def connect(
     except LinkError:
         transport.close()
         raise
+    # paramiko looks ten times a second whether a quiet connection was closed: for a thousand, half a core.
+    sock.settimeout(_QUIET_S)
     return ParamikoLink(node, transport)
+
+
+def _close(transport: Transport) -> None:
+    with contextlib.suppress(OSError):  # it is not connected any more
+        cast(socket.socket, transport.sock).shutdown(socket.SHUT_RDWR)  # wakes paramiko's thread
+    transport.close()
 
 
 def _refusal(socket_path: str, code: int, text: str) -> str:
