@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from dgrid.batch.listing import JobNodes, checked, compared, number_of, read_named, unreadable
 from dgrid.batch.shares import JobShares, own_gpus
-from dgrid.batch.sources import Surroundings
+from dgrid.batch.sources import Sources, Surroundings, duration
 from dgrid.batch.system import BatchSystem
 
 
@@ -32,6 +34,18 @@ def shares(around: Surroundings) -> JobShares:
     return own_gpus(around, "Grid Engine", "SGE_HGR_gpu", "SGE_HGR_gpus")
 
 
+def time_left(sources: Sources, job_id: str) -> float | None:
+    """``hard resource_list: h_rt=60,...`` of ``qstat -j``, less the age of the job's first process.
+
+    A limit of the queue's, which is not asked for, is not seen.
+    """
+    said = sources.ask(("qstat", "-j", job_id)) or ""
+    found = re.search(r"^hard[_ ]resource_list:\s.*?\bh_rt=([\d:]+)", said, re.MULTILINE)
+    limit_s = duration(found[1]) if found else None
+    age_s = sources.age_s() if limit_s is not None else None
+    return None if limit_s is None or age_s is None else limit_s - age_s
+
+
 GRID_ENGINE = BatchSystem(
     name="Grid Engine",
     # JOB_ID alone shows nothing: CI systems set it as well.
@@ -54,6 +68,7 @@ GRID_ENGINE = BatchSystem(
     # KILL alone; with qsub -notify USR2 to all processes, and KILL after the queue's "notify" (60 s).
     leaves_s=None,
     shares=shares,
+    time_left=time_left,
     signals="KILL at once; with -notify, USR2 to all processes, and KILL after the queue's notify",
 )
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dgrid.batch.listing import JobNodes, checked, compared, read_named, unreadable
 from dgrid.batch.query import JobQuery, values_of
 from dgrid.batch.shares import JobShares, gpu_ids, megabytes
-from dgrid.batch.sources import Surroundings
+from dgrid.batch.sources import Sources, Surroundings
 from dgrid.batch.system import BatchSystem
 from dgrid.errors import UsageError
 from dgrid.plan.job_share import JobShare
@@ -85,6 +85,19 @@ def shares(around: Surroundings) -> JobShares:
     return JobShares(here, every=JobShare(silence=silence), taken=taken)
 
 
+def time_left(sources: Sources, _job_id: str) -> float | None:
+    """allowed_job_duration of the submit file (condor_submit(1)), less the time since JobCurrentStartDate, or the age.
+
+    The limits of periodic_remove are expressions, which are the pool's own business.
+    """
+    ad = read_ad(sources.ask(("cat", sources.environment.get(_FILE, ""))) or "")
+    limit, start = ad.get("AllowedJobDuration", ""), ad.get("JobCurrentStartDate", "")
+    if not limit.isdecimal():
+        return None
+    used_s = sources.now_s - int(start) if start.isdecimal() else sources.age_s()
+    return None if used_s is None else int(limit) - used_s
+
+
 def condor_json(output: str) -> tuple[str, ...]:
     """The hosts of ``condor_q -json``: of the parallel universe AllRemoteHosts, else RemoteHost."""
     texts = values_of(output, "AllRemoteHosts") or values_of(output, "RemoteHost")
@@ -113,6 +126,7 @@ HTCONDOR = BatchSystem(
     leaves_s=600.0,
     signals="TERM to each node's main process, KILL after job_max_vacate_time",
     shares=shares,
+    time_left=time_left,
     query=JobQuery(("condor_q", "-json", "-attributes", "AllRemoteHosts,RemoteHost", "{job}"), condor_json),
 )
 

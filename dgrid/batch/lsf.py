@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from dgrid.batch.listing import JobNodes, checked, compared, of_node_file, read_named, unreadable
 from dgrid.batch.query import JobQuery, values_of
 from dgrid.batch.shares import JobShares, own_gpus, ranges
-from dgrid.batch.sources import Surroundings
+from dgrid.batch.sources import Sources, Surroundings
 from dgrid.batch.system import BatchSystem
 from dgrid.errors import UsageError
 from dgrid.plan.job_share import JobShare
@@ -44,6 +45,13 @@ def shares(around: Surroundings) -> JobShares:
     return replace(told, there=there, taken=(*told.taken, ("CPUs", "the file of $LSB_AFFINITY_HOSTFILE")))
 
 
+def time_left(sources: Sources, job_id: str) -> float | None:
+    """``01:30 L`` of ``bjobs -o time_left``: hours and minutes to the run limit; an E is a guess (IBM, bjobs)."""
+    said = sources.ask(("bjobs", "-noheader", "-o", "time_left", job_id)) or ""
+    found = re.fullmatch(r"(\d+):(\d+) L", said.strip())
+    return (int(found[1]) * 60 + int(found[2])) * 60.0 if found else None
+
+
 def lsf_json(output: str) -> tuple[str, ...]:
     """``EXEC_HOST`` of ``bjobs -json``: "2*hostA:hostB", and "-" or nothing for a job that waits."""
     texts = (text for text in values_of(output, "EXEC_HOST") if isinstance(text, str))
@@ -72,6 +80,7 @@ LSF = BatchSystem(
     leaves_s=10.0,
     signals="INT, TERM after JOB_TERMINATE_INTERVAL, KILL after another",
     shares=shares,
+    time_left=time_left,
     query=JobQuery(("bjobs", "-o", "exec_host", "-json", "{job}"), lsf_json),
 )
 

@@ -14,6 +14,8 @@ NOW = 1795183400.0
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_JOB_END_TIME": "1795183555", "PBS_JOBID": "7", "PBS_NP": "2"}
 TORQUE = {"PBS_JOBID": "67048.xena", "PBS_NUM_NODES": "1", "PBS_WALLTIME": "10800"}
 OPENPBS = {"PBS_JOBID": "0.head", "PBS_NODEFILE": "/var/spool/pbs/aux/0.head"}
+HTCONDOR = {"_CONDOR_JOB_AD": "/x"}
+GRID_ENGINE = {"SGE_JOB_SPOOL_DIR": "/var/spool/x", "JOB_ID": "3"}
 OAR = {"OAR_JOB_ID": "12", "OAR_JOB_WALLTIME_SECONDS": "300"}
 
 TORQUE_QSTAT = """Job Id: 67048.xena
@@ -102,12 +104,37 @@ def test_oar_says_how_long_it_may_run():
     assert left(OAR).left_s is None
 
 
+def test_grid_engine_tells_what_was_asked_for():
+    """Captured on 8.1.9: qstat -j in a job of qsub -l h_rt=0:10:00, cut short. Other limits are no end of the job."""
+    said = "job_number:                 1\nhard resource_list:         h_rt=600\nnotify:                     FALSE\n"
+    asked = ("qstat", "-j", "3")
+    assert left(GRID_ENGINE, {asked: said}, 40.0).left_s == 560
+    assert left(GRID_ENGINE, {asked: said.replace("h_rt", "h_vmem=2G,h_rt")}, 40.0).left_s == 560
+    assert left(GRID_ENGINE, {asked: said.replace("h_rt=600", "h_vmem=600")}, 40.0).left_s is None
+    assert left(GRID_ENGINE, {asked: said}).left_s is None
+
+
+def test_htcondor_tells_what_was_allowed():
+    """After condor_submit(1): allowed_job_duration, counted from the start that the job ad has."""
+    ad = f"AllowedJobDuration = 3600\nJobCurrentStartDate = {int(NOW) - 600}\nClusterId = 5\n"
+    asked = ("cat", "/x")
+    assert left(HTCONDOR, {asked: ad}).left_s == 3000
+    assert left(HTCONDOR, {asked: ad.partition("JobC")[0]}, 100.0).left_s == 3500
+    assert left(HTCONDOR, {asked: ad.replace("3600", "ifthenelse(true, 1, 2)")}).left_s is None
+
+
+@pytest.mark.parametrize(("said", "left_s"), [("01:30 L\n", 5400), ("0:05 L", 300), ("00:10 E", None), ("-\n", None)])
+def test_lsf_tells_the_rest(said, left_s):
+    """After IBM's reference of bjobs; an estimate is no limit."""
+    assert left({"LSB_JOBID": "12"}, {("bjobs", "-noheader", "-o", "time_left", "12"): said}).left_s == left_s
+
+
 @pytest.mark.parametrize(
     ("environment", "why"),
     [
         ({"HOME": "/root"}, "no job"),
-        ({"_CONDOR_JOB_AD": "/x"}, "HTCondor"),
-        ({"SGE_JOB_SPOOL_DIR": "/var/spool/x", "JOB_ID": "3"}, "Grid Engine"),
+        (HTCONDOR, "HTCondor"),
+        (GRID_ENGINE, "Grid Engine"),
     ],
 )
 def test_what_cannot_be_known_is_said(environment, why):
