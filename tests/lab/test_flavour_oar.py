@@ -185,13 +185,24 @@ def test_ssh_is_taken_into_the_job(adopting_lab: Cluster) -> None:
 
 
 @pytest.mark.labs
-def test_ssh_is_refused_where_the_job_has_a_part_of_the_node(adopting_lab: Cluster) -> None:
-    """It names the nodes and ends with 125."""
-    directory, run = a_definition(adopting_lab, "true")
-    job = Oar().submit(adopting_lab, directory, run, wanted="nodes=3/core=1")
-    assert Oar().wait(adopting_lab, job, 60) == 125
-    output = Oar().output(adopting_lab, directory, job)
-    assert ("node2: " in output and "node3: " in output) or "node[2-3]: " in output, output
+def test_oarsh_is_the_way_where_ssh_is_refused(adopting_lab: Cluster) -> None:
+    """In a job with parts of nodes: the run works as by ssh, and after oardel the epilogue removes what stays."""
+    lab = adopting_lab
+    directory, run = a_definition(lab, "exit 7")
+    job = Oar().submit(lab, directory, f"ssh node2 true; echo ssh: $?; {run}")
+    code = Oar().wait(lab, job, 60)
+    output = Oar().output(lab, directory, job)
+    assert code == 7, output
+    assert "ssh: 255" in output
+    assert output.count("reached by `oarsh`, as ssh is refused there") == 2
+    assert left(lab) == []
+
+    directory, run = a_definition(lab, "sleep 600")
+    job = Oar().submit(lab, directory, run)
+    wait_for_containers(lab, lambda: Oar().output(lab, directory, job))
+    Oar().delete(lab, job)
+    Oar().wait(lab, job, 60)
+    assert left(lab) == []
 
 
 def test_api(lab: Cluster) -> None:
