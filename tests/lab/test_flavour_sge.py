@@ -122,3 +122,20 @@ def test_containers_outlive_other_jobs(lab: Cluster) -> None:
     assert len([line for line in left(lab) if " Up " in line]) == 3
     GridEngine().delete(lab, job)
     wait_gone(lab, 30)
+
+
+@pytest.mark.labs
+def test_nodes_come_and_go(lab: Cluster) -> None:
+    """A job has a task on a node that was added; one that was removed is known nowhere, and its job has gone."""
+    try:
+        added = dgrid("lab", "add", "--name", lab.name)
+        assert added.returncode == 0, added.stderr
+        tasks = 'for h in $(cut -d" " -f1 $PE_HOSTFILE); do qrsh -inherit -nostdin $h hostname; done'
+        done = lab.run(f"qsub -sync y -cwd -j y -o added -pe nodes 4 <<< '{tasks}' && sort added")
+        assert done.stdout.decode().split()[-4:] == ["node1", "node2", "node3", "node4"], done.stderr
+        lab.text("qsub -terse -b y -l h=node4 sleep 600 && until qstat -s r | grep -q sleep; do sleep 0.5; done")
+    finally:
+        removed = dgrid("lab", "remove", "--name", lab.name, "node4")
+    assert removed.returncode == 0, removed.stderr
+    assert lab.text("qconf -sh; qconf -sel; qconf -ss").split().count("node4") == 0
+    assert lab.text("qstat") == ""

@@ -34,27 +34,20 @@ accounting_summary FALSE
 qsort_args NONE"
 }
 
-sge_node() {  # sge_node NAME: makes it known
-    qconf -ah "$1"
-    qconf -as "$1"
-    sge_add -Ae "hostname $1
-load_scaling NONE
-complex_values NONE
-user_lists NONE
-xuser_lists NONE
-projects NONE
-xprojects NONE
-usage_scaling NONE
-report_variables NONE"
+sge_nodes() {  # sge_nodes NODE...: makes them known; their execution daemons do the rest
+    local IFS=,
+    qconf -ah "$*"
+    qconf -as "$*"
 }
 
 batch_changed() {
-    local node
+    local node new=()
     sge_hosts
     [ "$ROLE" = front ] || return 0
     for node in $NODES; do
-        qconf -se "$node" > /dev/null 2>&1 || sge_node "$node"
+        qconf -sh | grep -qx "$node" || new+=("$node")
     done
+    [ ${#new[@]} = 0 ] || sge_nodes "${new[@]}"
     sge_add -Mhgrp "group_name @allhosts
 hostlist $NODES"
     for node in $(qconf -sel); do
@@ -71,10 +64,10 @@ sge_forget() {  # sge_forget NODE: it is gone, and its jobs with it
 }
 
 sge_configure() {
-    local node global
+    local global
     global=$(mktemp -d)
-    qconf -as front
-    for node in $NODES; do sge_node "$node"; done
+    # shellcheck disable=SC2086  # words on purpose
+    sge_nodes front $NODES
     sge_add -Ahgrp "group_name @allhosts
 hostlist $NODES"
     sge_pe nodes 1              # one slot on each host
