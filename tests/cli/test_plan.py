@@ -135,3 +135,38 @@ def test_what_the_batch_system_told_is_shown(job):
     assert shown["warnings"][0] == batch["contradictions"][0]
     assert "is 2(x3), which is for 3 and not for the 4 nodes of $SLURM_JOB_NODELIST" in batch["contradictions"][0]
     assert json.loads(dgrid("plan", "--dockdef=job.json", "--json", cwd=job).stdout)["batch"] is None
+
+
+def test_what_the_job_has_of_its_nodes_is_shown(job):
+    """A made-up scontrol tells: as data, as the very request, and as the place of what is too much."""
+    (job / "scontrol").write_text(
+        f"#!/bin/sh\necho '     Nodes={ME} CPU_IDs=0-1 Mem=512 GRES=gpu:2(IDX:1,3)'\n"
+        "echo '     Nodes=far1 CPU_IDs=0 Mem=512 GRES='\n"
+    )
+    (job / "scontrol").chmod(0o755)
+    definition = {"containers": [{**DEFINITION["containers"][0], "links": [], "resources": {"gpus": 2}}]}
+    (job / "gpus.json").write_text(json.dumps(definition))
+    environment = {"SLURM_JOB_ID": "9", "SLURM_JOB_NODELIST": f"{ME},far1", "PATH": f"{job}:/usr/bin:/bin"}
+    shown = json.loads(dgrid("plan", "--dockdef=gpus.json", "--json", cwd=job, environment=environment).stdout)
+    assert [node["job"] for node in shown["nodes"]] == [
+        {"gpus": ["1", "3"], "cpus": None, "cpu_count": 2, "memory_bytes": 512 * 1024**2},
+        {"gpus": [], "cpus": None, "cpu_count": 1, "memory_bytes": 512 * 1024**2},
+    ]
+    (head,) = shown["instances"]
+    assert head["body"]["HostConfig"]["DeviceRequests"] == [{"DeviceIDs": ["1", "3"], "Capabilities": [["gpu"]]}]
+    assert shown["batch"]["taken"]["CPUs, memory and GPUs of each node"] == "`scontrol show job --details`"
+
+    (job / "gpus.json").write_text(json.dumps(definition).replace('"gpus": 2', '"gpus": 3'))
+    refused = dgrid("plan", "--dockdef=gpus.json", cwd=job, environment=environment)
+    assert refused.returncode == 2
+    assert (
+        f"containers[0].resources.gpus: the instances on {ME} ask for 3 GPUs, but the job has 2 there" in refused.stderr
+    )
+    assert refused.stderr.startswith("dgrid: gpus.json:1:")
+
+    (job / "settings" / "dgrid").mkdir(parents=True)
+    (job / "settings" / "dgrid" / "config.toml").write_text('[nodes]\njob_limits = "none"\n')
+    free = {**environment, "XDG_CONFIG_HOME": f"{job}/settings"}
+    shown = json.loads(dgrid("plan", "--dockdef=gpus.json", "--json", cwd=job, environment=free).stdout)
+    assert shown["nodes"][0]["job"] is None
+    assert shown["instances"][0]["body"]["HostConfig"]["DeviceRequests"][0]["Count"] == 3

@@ -1,5 +1,6 @@
 """The link by a command: what is particular to it. The command here is a shell, as a batch system's own would be."""
 
+import ast
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ import pytest
 from loopback import until
 
 from dgrid.errors import HostKeyError, LinkDropped, LinkError, LoginError
-from dgrid.nodes import link_command
+from dgrid.nodes import link_command, switch, switch_node
 from dgrid.nodes.link import LinkKind
 from dgrid.nodes.link_local import LocalLink
 from dgrid.nodes.machine import Machine, warned
@@ -70,6 +71,12 @@ def test_a_node_without_python_is_told(tmp_path, python, words):
         (tmp_path / "python3").chmod(0o755)
     with pytest.raises(LinkError, match=words):
         link_command.connect("node1", carrier(path=tmp_path), 10)
+
+
+@pytest.mark.parametrize("module", [switch, switch_node])
+def test_what_is_sent_is_python_from_3_7_on(module):
+    """As on the oldest systems in use; and it needs nothing but the standard library."""
+    ast.parse(Path(module.__file__).read_text(), feature_version=(3, 7))
 
 
 def test_start_up_files_that_talk_and_errors_do_no_harm():

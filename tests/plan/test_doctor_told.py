@@ -8,6 +8,7 @@ from made import define, worker
 from dgrid.plan.allocation import Told
 from dgrid.plan.checkup import State
 from dgrid.plan.doctor import diagnose
+from dgrid.plan.job_share import JobShare
 
 TOLD = Told(
     taken=(("nodes", "$SLURM_JOB_NODELIST"), ("job", "$SLURM_JOB_ID")),
@@ -37,3 +38,15 @@ def test_a_contradiction_is_told_once():
     """Though a run warns of it, too."""
     findings = found(define(worker()))
     assert [one.check for one in findings if one.what == TOLD.contradictions[0]] == ["job.variables"]
+
+
+def test_what_the_job_has_of_each_node_is_told():
+    """Equal nodes in one line; nothing of a node that nothing is told of."""
+    one = subject(3)
+    share = JobShare(("0", "2"), cpu_count=4)
+    nodes = tuple(replace(node, share=share if rank < 2 else JobShare()) for rank, node in enumerate(one.nodes))
+    one = replace(one, allocation=replace(one.allocation, nodes=nodes))
+    told = [found for found in diagnose(one, (machine(1), machine(2), machine(3))) if found.check == "job.share"]
+    assert [(found.nodes, found.state, found.what) for found in told] == [
+        (("node1", "node2"), State.OK, "of the node the job has GPUs 0 and 2, 4 CPUs")
+    ]
