@@ -177,7 +177,7 @@ def shape_to_text(shape: Shape) -> str:
 
 
 def shape_from_text(text: str) -> Shape:
-    """The Shape that ``shape_to_text`` wrote."""
+    """The Shape that ``shape_to_text`` wrote, be it that of an older dgrid, which knew less of labs."""
     values = json.loads(text)
     return Shape(
         name=values["name"],
@@ -187,7 +187,7 @@ def shape_from_text(text: str) -> Shape:
         slots=values["slots"],
         swarm=values["swarm"],
         users=tuple(LabUser(*user) for user in values["users"]),
-        binds=tuple(Bind(*bind) for bind in values["binds"]),
-        ports=tuple(Port(*port) for port in values["ports"]),
-        numbers=tuple(values["numbers"]),
+        binds=tuple(Bind(*bind) for bind in values.get("binds", ())),
+        ports=tuple(Port(*port) for port in values.get("ports", ())),
+        numbers=tuple(values.get("numbers", ())),
     )
