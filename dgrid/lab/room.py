@@ -10,8 +10,8 @@ from dgrid.lab.machine import Machine
 from dgrid.lab.shape import NodeEngine, Port, Shape
 
 _MIB = 1 << 20
-# Measured, as docker stats has it, of hosts that have just started: nodes 94 to 105 MiB with dockerd, 12 to 17 without;
-# frontends 11 MiB (Slurm, HTCondor, Grid Engine) to 121 (OAR).
+# Measured, as docker stats has it, of hosts that have just started: nodes 57 to 105 MiB with dockerd, 7 without;
+# frontends 10 to 12 MiB (Slurm, HTCondor, Grid Engine), 121 with OAR.
 _FRONT_MIB = 125
 _NODE_MIB = {NodeEngine.DOCKER: 110, NodeEngine.PODMAN: 25}
 

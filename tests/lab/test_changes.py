@@ -169,3 +169,16 @@ def test_down_says_what_it_removes(lab: Cluster, place: Path) -> None:
     assert not keys.exists()
     assert (place / "data/who").exists()
     assert not machine_engine().containers.list(all=True, filters={"label": f"io.dgrid.lab={lab.name}"})
+
+
+def test_a_shell_as_soon_as_it_is_up() -> None:
+    """`lab up --connect` goes on in a shell of the lab's user on the frontend, and ends with its exit code."""
+    name = f"c{os.getpid()}"
+    command = [*DGRID, "lab", "up", "--name", name, "-n", "1", "--batch", "none", "--connect", "--quiet"]
+    try:
+        done = subprocess.run(command, input=b"hostname; pwd; exit 4\n", capture_output=True)
+    finally:
+        dgrid("lab", "down", "--name", name)
+    host, home = done.stdout.decode().split()
+    assert (done.returncode, host) == (4, "front")
+    assert home.startswith("/home/")
