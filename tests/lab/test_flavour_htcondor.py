@@ -238,3 +238,19 @@ def test_an_executor_that_ends_is_started_again(lab: Cluster) -> None:
     lab.write(f"{directory}/job.sub", f"executable = /bin/true\n{only}\nlog = job.log\nqueue\n")
     job = HTCondor().submit_example(lab, directory, "job.sub")
     assert HTCondor().wait(lab, job, 90) == 0
+
+
+def test_nodes_come_and_go(lab: Cluster) -> None:
+    """A node that `lab add` adds runs jobs; one that has been removed is out of condor_status."""
+    added = dgrid("lab", "add", "--name", lab.name)
+    assert added.returncode == 0, added.stderr
+    try:
+        directory = new_directory(lab)
+        lab.write(f"{directory}/job.sub", "executable = /bin/hostname\noutput = out\nlog = log\n"
+                  'requirements = Machine == "node4"\nqueue\n')  # fmt: skip
+        assert HTCondor().wait(lab, HTCondor().submit_example(lab, directory, "job.sub"), 90) == 0
+        assert lab.text(["cat", f"{directory}/out"]) == "node4"
+    finally:
+        removed = dgrid("lab", "remove", "--name", lab.name, "node4")
+    assert removed.returncode == 0, removed.stderr
+    assert "node4" not in lab.text(["condor_status", "-af", "Machine"]).split()

@@ -36,6 +36,18 @@ start_batch() {
         'pkill -KILL -x "condor_(shared_p|procd|startd|schedd|collecto|negotiat)"; exec condor_master -f'
 }
 
+batch_changed() {  # new nodes join by themselves; the collector would know one that has gone for another minute
+    [ "$ROLE" = front ] || return 0
+    local node
+    for node in $(condor_status -af Machine | sort -u); do
+        [[ " $NODES " == *" $node "* ]] || condor_advertise INVALIDATE_STARTD_ADS - > /dev/null << EOF
+MyType = "Query"
+TargetType = "Machine"
+Requirements = Machine == "$node"
+EOF
+    done
+}
+
 batch_ready() {
     [ "$ROLE" = front ] || return 0
     local pool node
