@@ -1,0 +1,156 @@
+"""``make bench``: all figures, with their floors, targets and verdicts, and docs/performance.md from them.
+
+    .venv/bin/python bench/bench.py [PART...] [--json FILE] [--page FILE]
+
+Parts: start, stream, command, scale, spread. Needs root, as ``scale`` makes namespaces, and an idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import command
+import start_end
+from figures import Figure, growth, number, slope, table
+from lab import Lab, running_lab
+from page import page
+
+_HERE = Path(__file__).resolve().parent
+_SIZES = (1, 4, 16, 64, 256, 1024, 4096)
+_FIXED_MB = 80
+PARTS = ("command", "start", "stream", "scale", "spread")
+
+
+def main() -> None:
+    """Measure, print the table, write the files; 1 if a figure misses its target."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"which of {', '.join(PARTS)}; all if none is named")
+    parser.add_argument("--json", type=Path, default=_HERE / "results.json", help="where all that was measured goes")
+    parser.add_argument("--page", type=Path, help="write the page of it here, and its plots beside it")
+    options = parser.parse_args()
+    parts = options.parts or list(PARTS)
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    began = time.monotonic()
+    figures, raw = _measured(parts)
+    measured = {"machine": _machine(), "minutes": (time.monotonic() - began) / 60, "raw": raw,
+                "figures": [asdict(one) for one in figures]}  # fmt: skip
+    options.json.write_text(json.dumps(measured, indent=1))
+    print(table(figures))
+    if options.page:
+        page(measured, figures, options.page)
+    sys.exit(1 if any(one.is_met is False for one in figures) else 0)
+
+
+def _measured(parts: list[str]) -> tuple[list[Figure], dict[str, Any]]:
+    figures: list[Figure] = []
+    raw: dict[str, Any] = {}
+    on_lab: dict[str, Callable[[Lab], tuple[list[Figure], Any]]] = {
+        "start": lambda lab: start_end.measure(lab, _say),
+        "stream": _stream,
+    }
+    alone: dict[str, Callable[[], tuple[list[Figure], Any]]] = {
+        "command": lambda: command.measure(_say),
+        "scale": _scale,
+        "spread": _spread,
+    }
+    for part in (one for one in PARTS if one in parts and one in alone):
+        found, raw[part] = alone[part]()
+        figures += found
+    if wanted := [one for one in PARTS if one in parts and one in on_lab]:
+        _say("starting a lab of 8 nodes")
+        with running_lab(8) as lab:
+            for part in wanted:
+                found, raw[part] = on_lab[part](lab)
+                figures += found
+    return sorted(figures, key=lambda one: [*PARTS, "end"].index(one.part)), raw
+
+
+def _stream(lab: Lab) -> tuple[list[Figure], Any]:
+    _say("streams")
+    taken: dict[str, list[float]] = {}
+    for _ in range(3):
+        for what in ("bytes", "keys"):
+            for way in ("docker", "dgrid"):
+                taken.setdefault(f"{way} {what}", []).append(lab.measure("stream.py", way, what))
+    own, floor = (statistics.median(taken[f"{way} bytes"]) for way in ("dgrid", "docker"))
+    key, key_floor = (1000 * statistics.median(taken[f"{way} keys"]) for way in ("dgrid", "docker"))
+    return [
+        Figure("stream", "the head's stdout", own, "MB/s", 200, True, f"docker start --attach {number(floor)} MB/s"),
+        Figure("stream", "the head's stdout, of docker's", own / floor, "", 0.9, True),
+        Figure(
+            "stream", "a keystroke there and back", key, "ms", detail=f"docker start --attach {number(key_floor)} ms"
+        ),
+    ], taken
+
+
+def _scale() -> tuple[list[Figure], Any]:
+    """With simulated nodes; see scale.py."""
+    runs = [_scaled(f"--nodes={size}") for size in _SIZES]
+    uneven = _scaled("--nodes=1024", "--slow=0.01")
+    dead = _scaled("--nodes=1024", "--slow=0.01", "--dead=0.002")
+    many = [one for one in runs if one["nodes"] >= 64]
+    thousand = next(one for one in runs if one["nodes"] == 1024)
+    cpu_ms = 1000 * slope([(one["nodes"], one["cpu_s"]) for one in many])
+    memory_kb = max((one["memory_bytes"] / 1e6 - _FIXED_MB) * 1000 / one["nodes"] for one in many)
+    named = sum("no" in line and "ssh" in line for line in dead["said"])
+    return [
+        Figure("scale", "CPU of the head a simulated node", cpu_ms, "ms", 15),
+        Figure("scale", f"its memory a simulated node, beyond {_FIXED_MB} MB", memory_kb, "kB", 150),
+        Figure("scale", "1,024 simulated nodes until the head's first byte", thousand["start_s"], "s", 15),
+        Figure("scale", "exponent of growth, 64 to 4,096 simulated nodes",
+               growth([(one["nodes"], one["start_s"]) for one in many]), "", 1.05),
+        Figure("scale", "1,024, 1 % 10 times as slow, of 1,024", uneven["start_s"] / thousand["start_s"], "",
+               detail=f"{number(uneven['start_s'])} s"),
+        Figure("scale", "1,024, 0.2 % dead: until that is told", dead["whole_s"], "s",
+               detail=f"exit code {dead['exit_code']}, {named} lines that name them"),
+    ], [*runs, uneven, dead]  # fmt: skip
+
+
+def _scaled(*options: str) -> dict[str, Any]:
+    _say(f"simulated nodes: {' '.join(options)}")
+    argv = [sys.executable, str(_HERE / "scale.py"), *options]
+    found: dict[str, Any] = json.loads(subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout)
+    return found
+
+
+def _spread() -> tuple[list[Figure], Any]:
+    _say("spreading an image")
+    argv = [sys.executable, str(_HERE / "spread.py"), "--nodes=4", "--megabytes=100"]
+    row = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    _, _, _, _, one, every, ratio, _, _ = (cell.strip() for cell in row.split("|"))
+    return [
+        Figure(
+            "spread", "100 MB to 4 nodes, of one copy", float(ratio), "", detail=f"{every}, one copy {one}; 50 Mbit/s"
+        )
+    ], row
+
+
+def _machine() -> dict[str, Any]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    engine = subprocess.run(["docker", "version", "--format", "{{.Server.Version}}"], stdout=subprocess.PIPE, text=True,
+                            check=False)  # fmt: skip
+    return {
+        "cores": os.cpu_count(), "memory_gib": round(memory / 2**30), "kernel": platform.release(),
+        "python": platform.python_version(), "engine": engine.stdout.strip(), "load_before": os.getloadavg()[0],
+        "day": time.strftime("%Y-%m-%d"),
+    }  # fmt: skip
+
+
+def _say(text: str) -> None:
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

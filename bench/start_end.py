@@ -1,0 +1,71 @@
+"""Starting and ending containers: dgrid against the engines alone, against ssh, and against docker compose."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from statistics import median
+from typing import Any
+
+from figures import Figure, seconds
+from lab import IMAGE, Lab
+
+CASES = ((1, 1, 5), (4, 4, 5), (8, 4, 5), (32, 4, 3), (64, 8, 3))
+"""Containers, nodes, rounds."""
+
+_OF_ENGINES, _OF_SSH, _OF_COMPOSE, _OF_REMOVAL = 1.15, 0.8, 0.8, 1.2
+
+
+def measure(lab: Lab, say: Callable[[str], None]) -> tuple[list[Figure], dict[str, Any]]:
+    """The figures, and all times they are from."""
+    figures: list[Figure] = []
+    raw: dict[str, Any] = {}
+    for containers, nodes, rounds in CASES:
+        say(f"start and end of {containers} containers on {nodes} nodes")
+        taken = _rounds(lab, ("engines", "dgrid", "ssh"), containers, lab.nodes[:nodes], rounds)
+        raw[f"{containers}/{nodes}"] = taken
+        figures += _compared(f"{containers}/{nodes}", taken)
+    say("start of 4 containers on one node, and docker compose")
+    _install_compose(lab)
+    taken = _rounds(lab, ("compose", "dgrid"), 4, lab.nodes[:1], 5)
+    raw["4/1"] = taken
+    own, other = (median(taken[way]["start_s"]) for way in ("dgrid", "compose"))
+    detail = f"{seconds(taken['dgrid']['start_s'])}; docker compose up {seconds(taken['compose']['start_s'])}"
+    figures.append(Figure("start", "4/1, of docker compose up", own / other, "", _OF_COMPOSE, detail=detail))
+    return figures, raw
+
+
+def _rounds(lab: Lab, ways: tuple[str, ...], containers: int, nodes: tuple[str, ...], rounds: int) -> dict[str, Any]:
+    """Times by way and kind; the ways take turns, so that each meets the same machine."""
+    taken: dict[str, dict[str, list[float]]] = {way: defaultdict(list) for way in ways}
+    for _ in range(rounds):
+        for way in ways:
+            for kind, value in lab.measure("times.py", way, str(containers), *nodes).items():
+                taken[way][kind].append(value)
+    return taken
+
+
+def _compared(case: str, taken: dict[str, Any]) -> Iterator[Figure]:
+    for part, kind, floors in (
+        ("start", "start_s", (("engines", "the engines' floor", _OF_ENGINES), ("ssh", "ssh and docker run", _OF_SSH))),
+        ("end", "end_s", (("engines", "forced removal", _OF_REMOVAL),)),
+    ):
+        for way, name, target in floors:
+            value = median(taken["dgrid"][kind]) / median(taken[way][kind])
+            detail = f"{seconds(taken['dgrid'][kind])}; {name} {seconds(taken[way][kind])}"
+            yield Figure(part, f"{case}, of {name}", value, "", target, detail=detail)
+
+
+_COMPOSE = "/usr/libexec/docker/cli-plugins/docker-compose"
+
+
+def _install_compose(lab: Lab) -> None:
+    """Debian's docker-compose, from a container that has it, into the first node."""
+    dockerfile = f"FROM {IMAGE}\nRUN apt-get update -q && apt-get install -qy --no-install-recommends docker-compose\n"
+    built = ["docker", "build", "--quiet", "--network", "host", "--tag", "localhost/dgrid-bench/compose", "-"]
+    subprocess.run(built, input=dockerfile.encode(), check=True, stdout=subprocess.DEVNULL)
+    shown = ["docker", "run", "--rm", "localhost/dgrid-bench/compose", "cat", _COMPOSE]
+    program = subprocess.run(shown, check=True, stdout=subprocess.PIPE).stdout
+    lab.run("sh", "-c", "mkdir -p ${0%/*} && cat >$0 && chmod 755 $0 && test -s $0", _COMPOSE, user="root",
+            stdin=program)  # fmt: skip
