@@ -27,6 +27,7 @@ prepare_oar_cgroups() {
         return
     fi
     own=$(awk -F: '$1 == 0 {print $3}' /proc/self/cgroup)
+    [ "$own" != / ] || { say "this machine's engine gives its containers no cgroup of their own in v2: OAR needs one"; exit 1; }
     mkdir -p /run/cgroup2
     mount --bind "/sys/fs/cgroup/unified$own" /run/cgroup2
     umount /sys/fs/cgroup/unified
@@ -53,6 +54,8 @@ start_database() {
     sed -i "s|^DB_BASE_PASSWD=.*|DB_BASE_PASSWD=\"$password\"|" /etc/oar/oar.conf
 }
 
+port_answers() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
+
 until_answers() { # until_answers COMMAND: 30 s at most
     local left=300
     until eval "$1" > /dev/null 2>&1; do
@@ -65,7 +68,7 @@ start_server() {
     # It is root's directory; each program of OAR writes to this file as oar.
     install -m 644 -o oar -g oar /dev/null /var/log/oar.log
     supervise oar-server /usr/sbin/Almighty
-    until_answers 'exec 3<> /dev/tcp/127.0.0.1/6666'
+    until_answers 'port_answers 6666'
     batch_changed
 }
 
@@ -117,10 +120,8 @@ for node, found in states.items():
 
 batch_ready() {
     [ "$ROLE" = front ] || return 0
-    [ "$(batch_states 2> /dev/null | grep -c ' Alive$')" = "$(wc -w <<< "$NODES")" ] && web_answers 80 && web_answers 6668
+    [ "$(batch_states 2> /dev/null | grep -c ' Alive$')" = "$(wc -w <<< "$NODES")" ] && port_answers 80 && port_answers 6668
 }
-
-web_answers() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
 
 batch_missing() { echo "not all nodes are Alive in oarnodes: $(batch_states 2>&1 | tr '\n' ',')"; }
 
@@ -131,6 +132,6 @@ batch_urls() {
 }
 
 batch_logs() {
-    if [ "$ROLE" = front ]; then echo /var/log/oar.log; fi
+    if [ "$ROLE" = front ]; then echo /var/log/oar.log /var/log/apache2/error.log /var/log/postgresql.log; fi
     echo /var/log/oar-sshd.log
 }
