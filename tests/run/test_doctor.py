@@ -17,7 +17,7 @@ NAMED_ALIKE = "localhost/alice/alike:1"
 PORT = 5077
 # What could be left or started.
 OBJECTS = "docker ps -aq; docker network ls -q; docker image ls -aq; docker volume ls -q; ls -A /tmp ~alice"
-PROCESSES = "ps -eo user:20,args --no-headers | grep -v -e 'ps -eo' -e 'bash -c' -e ' grep ' -e sshd | sort"
+PROCESSES = "ps -eo user:20,args --no-headers | grep -v -e 'ps -eo' -e 'bash -c' -e ' grep ' -e sshd -e ' sort$' | sort"
 
 
 def as_root(lab: Cluster, host: str, script: str, check: bool = True) -> str:
