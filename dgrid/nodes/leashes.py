@@ -36,9 +36,10 @@ class Leashes:
     for its engine learns it at once, and MachineLost is put into the queue of ``tell``. LeashNote is what leashes say.
     """
 
-    def __init__(self, leashes: Iterable[Leash], beat_s: float) -> None:
+    def __init__(self, leashes: Iterable[Leash], beat_s: float, parallel: int) -> None:
         self._all = tuple(leashes)
         self._beat_s = beat_s
+        self._parallel = parallel
         self._lost: list[MachineLost] = []
         self._listener: SimpleQueue[Any] | None = None
         self._changing = threading.Lock()
@@ -115,8 +116,8 @@ class Leashes:
         clean = [leash for leash in living if leash.machine.name not in unclean]
         for leash in clean:
             leash.say_done()
-        for leash in living:
-            leash.let_go(clean=leash in clean)
+        # Each waits until its leash has ended.
+        fan_out(living, lambda leash: leash.let_go(clean=leash.machine.name not in unclean), self._parallel)
 
     def _living(self) -> list[Leash]:
         gone = self.lost()
@@ -179,4 +180,4 @@ def put_on_leash(cluster: Cluster, session: str, stop: StopSignals) -> Leashes:
         return leash
 
     leashes = values_of(fan_out(cluster.machines, start, cluster.settings.parallel, stop))
-    return Leashes(leashes, cluster.settings.heartbeat_s)
+    return Leashes(leashes, cluster.settings.heartbeat_s, cluster.settings.parallel)
