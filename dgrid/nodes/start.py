@@ -17,6 +17,7 @@ from dgrid.nodes.signals import StopSignals
 from dgrid.plan.plan import Instance, Plan
 from dgrid.plan.request import CreateRequest
 
+_STARTS_TO_A_CONNECTION = 8
 # The words of runc and crun, by which `docker run` decides, too (docker/cli, container/run.go); the last is Podman's.
 _MISSING = ("executable file not found", "no such file or directory", "command that was not found")
 _FORBIDDEN = ("permission denied", "is a directory", "exec format error")
@@ -36,7 +37,7 @@ def create_all(plan: Plan, cluster: Cluster, stop: StopSignals, image_ids: Image
     """Create every container of the plan, on all nodes at once. Raises ManyNodesError with all that fail."""
     accounts = Accounts(plan.submitter, image_ids)
     ids = values_of(
-        fan_out(plan.instances, lambda one: _create(one, cluster, accounts), cluster.settings.parallel, stop)
+        fan_out(plan.instances, lambda one: _create(one, cluster, accounts), _at_once(cluster), stop)
     )
     return {instance.name: container_id for instance, container_id in zip(plan.instances, ids, strict=True)}
 
@@ -45,11 +46,15 @@ def start_workers(plan: Plan, ids: ContainerIds, cluster: Cluster, stop: StopSig
     """Start the workers level by level; the next level when all of one are ready. Raises ManyNodesError."""
     for names in plan.start_order:
         level = tuple(instance for instance in plan.instances if instance.container.name in names)
-        parallel = cluster.settings.parallel
-        values_of(fan_out(level, lambda one: _start(one, ids[one.name], cluster), parallel, stop))
+        values_of(fan_out(level, lambda one: _start(one, ids[one.name], cluster), _at_once(cluster), stop))
         _attach(level, ids, cluster, stop)
         waited_for = tuple(instance for instance in level if instance.container.ready is not None)
         values_of(fan_out(waited_for, lambda one: wait_ready(one, ids[one.name], cluster), len(waited_for), stop))
+
+
+def _at_once(cluster: Cluster) -> int:
+    """Starting is the engines' work, and waiting: more at a time than connections, which cost this machine."""
+    return _STARTS_TO_A_CONNECTION * cluster.settings.parallel
 
 
 def start(instance: Instance, container_id: str, cluster: Cluster) -> None:
