@@ -36,9 +36,7 @@ def make_networks(plan: Plan, cluster: Cluster) -> None:
 def create_all(plan: Plan, cluster: Cluster, stop: StopSignals, image_ids: ImageIds) -> ContainerIds:
     """Create every container of the plan, on all nodes at once. Raises ManyNodesError with all that fail."""
     accounts = Accounts(plan.submitter, image_ids)
-    ids = values_of(
-        fan_out(plan.instances, lambda one: _create(one, cluster, accounts), _at_once(cluster), stop)
-    )
+    ids = values_of(fan_out(plan.instances, lambda one: _create(one, cluster, accounts), _at_once(cluster), stop))
     return {instance.name: container_id for instance, container_id in zip(plan.instances, ids, strict=True)}
 
 
