@@ -86,7 +86,9 @@ def entry() -> None:
         say(f"dgrid: cannot write the output ({error.strerror})")
         _drop_output()
         code = 125
-    except click.Abort:  # ctrl-C before there was anything to clean up
+    except click.Abort as abort:  # ctrl-C before there was anything to clean up
+        if isinstance(abort.__cause__, EOFError):  # click takes that for ctrl-D; nothing here asks a person
+            raise abort.__cause__ from None
         code = 128 + signal.SIGINT
     sys.exit(code)
 

@@ -211,9 +211,14 @@ def connect(
 
 
 def _close(transport: Transport) -> None:
-    with contextlib.suppress(OSError):  # it is not connected any more
-        cast(socket.socket, transport.sock).shutdown(socket.SHUT_RDWR)  # wakes paramiko's thread
+    """Close it, and wake paramiko's thread, which waits for the other side; closing alone does not."""
+    twin = None
+    with contextlib.suppress(OSError):  # closed already
+        twin = cast(socket.socket, transport.sock).dup()
     transport.close()
+    if twin is not None:
+        with twin, contextlib.suppress(OSError):  # not connected any more
+            twin.shutdown(socket.SHUT_RDWR)
 
 
 def _refusal(socket_path: str, code: int, text: str) -> str:

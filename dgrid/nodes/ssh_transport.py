@@ -15,6 +15,8 @@ _STREAMLOCAL = "direct-streamlocal@openssh.com"
 # How the message that opens such a channel begins: its number (RFC 4254, section 9), and the kind with its length.
 _OPEN_STREAMLOCAL = bytes([90]) + len(_STREAMLOCAL).to_bytes(4, "big") + _STREAMLOCAL.encode()
 
+_ENDING = (96, 97)  # SSH_MSG_CHANNEL_EOF and SSH_MSG_CHANNEL_CLOSE (RFC 4254, section 9)
+
 
 def new_transport(sock: socket.socket, trusted: tuple[TrustedKey, ...], timeout_s: float) -> Transport:
     """A transport over a connected socket, not started; it asks first for host keys of the kinds that are trusted."""
@@ -68,6 +70,10 @@ def _transport_class() -> Any:
                 data.add_string("")
                 data.add_int(0)
                 self._opening.path = None
-            super()._send_user_message(data)  # type: ignore[misc]  # private to paramiko, hence not in its stubs
+            try:
+                super()._send_user_message(data)  # type: ignore[misc]  # private to paramiko, hence not in its stubs
+            except (EOFError, OSError):
+                if data.asbytes()[0] not in _ENDING:
+                    raise  # to end a channel of a broken connection, nobody needs to be told
 
     return UnixSocketTransport

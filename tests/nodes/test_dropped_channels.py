@@ -35,3 +35,24 @@ def test_collecting_a_channel_while_another_is_opened_disturbs_neither(shared_ss
     finally:
         gc.enable()
     link.close()
+
+
+def test_ending_a_channel_of_a_connection_that_just_broke_is_no_error(shared_sshd, echo_socket):
+    """paramiko has not noticed yet, and would raise EOFError in whoever lets go of a stream."""
+    for _ in range(20):
+        link = shared_sshd.paramiko()
+        stream = link.dial(echo_socket, 5)
+        resident = link.stay("cat", outlives_link=True)
+        link._transport.packetizer.close()
+        link.half_close(stream)
+        stream.close()
+        resident.release()
+        link.close()
+
+
+def test_a_connection_that_is_cut_ends_its_thread(shared_sshd):
+    """At once, and not when paramiko looks again."""
+    link = shared_sshd.paramiko()
+    link.cut()
+    link._transport.join(2)
+    assert not link._transport.is_alive()
