@@ -32,7 +32,7 @@ def test_without_a_known_end_it_warns(capsys):
     with stopped_before(30.0, {"_CONDOR_JOB_AD": "/ad"}, StopSignals(), StderrNarrator(True, False)):
         pass
     said = capsys.readouterr().err
-    assert said == "dgrid: --stop-before has no effect: dgrid knows no way to ask HTCondor for the end of a job\n"
+    assert said == "dgrid: --stop-before has no effect: HTCondor does not tell the end of this job\n"
 
 
 def test_a_job_too_short_is_wrong_usage():

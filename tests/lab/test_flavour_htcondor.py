@@ -139,6 +139,7 @@ def test_quickstart(lab: Cluster) -> None:
     check_quickstart(lab, HTCondor(), "quickstart.sub")
 
 
+@pytest.mark.labs
 def test_mail_relays(lab: Cluster) -> None:
     """`condor_submit mail-relays.sub` counts right: four containers on three nodes, of which it has two slots each."""
     check_mail_relays(lab, HTCondor(), "mail-relays.sub")
@@ -161,6 +162,7 @@ def test_dgrid_is_for_process_0(lab: Cluster) -> None:
     assert lab.text(["cat", f"{directory}/job.0.err"]) == ""
 
 
+@pytest.mark.labs
 def test_a_vanilla_job_runs_dgrid(lab: Cluster) -> None:
     """On its one machine, without HOME and USER; the engine sees the job's scratch directory, but not its /tmp."""
     directory = new_directory(lab)
@@ -191,11 +193,13 @@ def test_condor_rm_leaves_nothing(lab: Cluster) -> None:
     check_delete(lab, HTCondor(), within_s=20)
 
 
+@pytest.mark.labs
 def test_time_limit_leaves_nothing(lab: Cluster) -> None:
     """periodic_remove on JobCurrentStartDate, which HTCondor looks at every five seconds here."""
     check_limit(lab, HTCondor(), 20, within_s=30)
 
 
+@pytest.mark.labs
 def test_a_dgrid_that_hears_nothing(lab: Cluster) -> None:
     """A stopped dgrid is killed when the vacate time is over; its leashes remove everything then."""
     directory, run = a_definition(lab, "sleep 600")
@@ -225,6 +229,7 @@ def test_daemons_announce_the_labs_network(lab: Cluster) -> None:
     assert len(set(addresses)) == 3
 
 
+@pytest.mark.labs
 def test_an_executor_that_ends_is_started_again(lab: Cluster) -> None:
     """condor_master is supervised: killed, it is there again, and the node runs jobs."""
     before = lab.text(["pgrep", "-xo", "condor_master"], host="node3")
@@ -240,6 +245,7 @@ def test_an_executor_that_ends_is_started_again(lab: Cluster) -> None:
     assert HTCondor().wait(lab, job, 90) == 0
 
 
+@pytest.mark.labs
 def test_nodes_come_and_go(lab: Cluster) -> None:
     """A node that `lab add` adds runs jobs; one that has been removed is out of condor_status."""
     added = dgrid("lab", "add", "--name", lab.name)

@@ -109,6 +109,7 @@ def test_oardel_leaves_nothing(lab: Cluster) -> None:
     check_delete(lab, Oar(), within_s=30)
 
 
+@pytest.mark.labs
 def test_walltime_leaves_nothing(lab: Cluster) -> None:
     """OAR looks at walltimes every ten seconds."""
     check_limit(lab, Oar(), 30, within_s=40)
@@ -141,6 +142,7 @@ def test_oarsh_goes_to_nodes_of_the_job_alone(lab: Cluster) -> None:
     assert "outside: 61" in output
 
 
+@pytest.mark.labs
 def test_processes_that_left_the_session_are_killed(lab: Cluster) -> None:
     """A job's cgroup is killed on all nodes, whoever started what in it."""
     directory = new_directory(lab)
