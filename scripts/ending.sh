@@ -14,9 +14,9 @@ at_end() { endings+=("$(printf '%q ' "$@")"); }
 
 run() {
     # A process group of its own, to which end_child passes the signal as INT: that is what Python programs clean
-    # up after. A script that was itself started in the background has INT ignored, hence env.
+    # up after. A script in the background has INT ignored, one under nohup HUP, hence env.
     set -m
-    env --default-signal=INT "$@" 9>&- &
+    env --default-signal=INT,HUP "$@" 9>&- &
     child=$!
     set +m
     local code=0
