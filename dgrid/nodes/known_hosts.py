@@ -48,7 +48,7 @@ class KnownHosts:
     def keys(self, name: str) -> tuple[TrustedKey, ...]:
         """The keys for a host: ``keys("node1")``, ``keys("[node1]:2222")`` for another port than 22."""
         found = list(self._by_name.get(name, ()))
-        found += [key for patterns, key in self._patterns if _matches(patterns, name)]
+        found += [key for patterns, key in self._patterns if fits(patterns, name)]
         found += [key for salt, digest, key in self._hashed if _hash(salt, name) == digest]
         return tuple(found)
 
@@ -84,13 +84,17 @@ def _hash(salt: bytes, name: str) -> bytes:
     return hmac.digest(salt, name.encode(), hashlib.sha1)
 
 
-def _matches(patterns: list[str], name: str) -> bool:
-    if any(is_like(name, pattern[1:]) for pattern in patterns if pattern.startswith("!")):
+def fits(patterns: Iterable[str], name: str) -> bool:
+    """Whether a name in small letters is meant by a list of patterns, of known_hosts or of a Host line of ssh_config.
+
+    They may have * and ?, and "!" before those that are not meant: PATTERNS in ssh_config(5).
+    """
+    patterns = tuple(patterns)
+    if any(_is_like(name, pattern[1:]) for pattern in patterns if pattern.startswith("!")):
         return False
-    return any(is_like(name, pattern) for pattern in patterns)
+    return any(_is_like(name, pattern) for pattern in patterns)
 
 
-def is_like(name: str, pattern: str) -> bool:
-    """Whether a name fits a pattern of known_hosts or ssh_config, which may have * and ?."""
+def _is_like(name: str, pattern: str) -> bool:
     # ssh knows * and ? only; a bracket is part of "[host]:port", not a character class.
     return fnmatchcase(name, pattern.lower().replace("[", "[[]"))

@@ -7,15 +7,17 @@ by ``Match``; the names themselves get into the values by HostName and by tokens
 from __future__ import annotations
 
 import glob
+import re
 import shlex
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from dgrid.nodes.known_hosts import is_like
+from dgrid.nodes.known_hosts import fits
 from dgrid.nodes.ssh_settings import SshSettings, ask_ssh, parse_ssh_settings
 
 _SITE = Path("/etc/ssh")
+_LINE = re.compile(r"([^\s=]*)\s*=?(.*)")
 _DEEPEST = 16  # READCONF_MAX_DEPTH of OpenSSH's readconf.c
 
 
@@ -36,57 +38,54 @@ class SettingsOfHosts:
         """Raises LinkError."""
         with self._lock:
             if self._patterns is None:
-                self._read()
-            kind = tuple(_applies(one, host) for one in self._patterns or ())
-            alike = None if self._told_apart else self._answers.get(kind)
-            if alike is None and not self._told_apart:
+                self._patterns = self._read()
+        # ssh tells small letters from capitals in names; ``fits``, for known_hosts, does not.
+        if self._told_apart or host != host.lower():
+            return parse_ssh_settings(ask_ssh(host))
+        kind = tuple(fits(patterns, host) for patterns in self._patterns)
+        with self._lock:
+            if kind not in self._answers:
                 self._answers[kind] = (host, ask_ssh(host))
-                return parse_ssh_settings(self._answers[kind][1])
-        text = None if alike is None else _renamed(*alike, host)
-        return parse_ssh_settings(ask_ssh(host) if text is None else text)
+            first, answer = self._answers[kind]
+        return parse_ssh_settings(answer if host == first else _renamed(first, answer, host) or ask_ssh(host))
 
-    def _read(self) -> None:
+    def _read(self) -> tuple[tuple[str, ...], ...]:
+        """The patterns of each Host line."""
         patterns = []
         for file, base in ((self._home / ".ssh/config", self._home / ".ssh"), (_SITE / "ssh_config", _SITE)):
-            for keyword, words in _lines(file, base, _DEEPEST):
+            for keyword, words in self._lines(file, base, _DEEPEST):
                 self._told_apart |= keyword in ("match", "canonicalizehostname")
                 if keyword == "host":
                     patterns.append(tuple(words))
-        self._patterns = tuple(patterns)
+        return tuple(patterns)
 
-
-def _lines(file: Path, base: Path, depth: int) -> Iterator[tuple[str, list[str]]]:
-    """Each line's keyword in small letters and its words, those of included files among them."""
-    try:
-        text = file.read_text(errors="replace")
-    except OSError:
-        return
-    for line in text.splitlines():
-        keyword, words = _words(line)
-        if keyword != "include":
-            yield keyword, words
-        elif not depth or any("%" in word or "$" in word for word in words):
-            yield "match", []  # who knows: each host is to be asked for
-        else:
-            for word in words:
-                found = glob.glob(str(base / Path(word).expanduser()))  # noqa: PTH207  # Path.glob takes no absolute pattern
-                for name in sorted(found):
-                    yield from _lines(Path(name), base, depth - 1)
+    def _lines(self, file: Path, base: Path, depth: int) -> Iterator[tuple[str, list[str]]]:
+        """Each line's keyword in small letters and its words, those of included files among them."""
+        try:
+            text = file.read_text(errors="replace")
+        except OSError:
+            return
+        for line in text.splitlines():
+            keyword, words = _words(line)
+            if keyword != "include":
+                yield keyword, words
+            elif not depth or any("%" in word or "$" in word for word in words):
+                yield "match", []  # who knows: each host is to be asked for
+            else:
+                for word in words:
+                    # The account's home, as for ssh, whatever $HOME is.
+                    place = self._home / word[2:] if word.startswith("~/") else base / word
+                    found = glob.glob(str(place))  # noqa: PTH207  # Path.glob takes no absolute pattern
+                    for name in sorted(found):
+                        yield from self._lines(Path(name), base, depth - 1)
 
 
 def _words(line: str) -> tuple[str, list[str]]:
-    keyword, _, rest = line.strip().replace("=", " ", 1).partition(" ")
+    keyword, rest = _LINE.fullmatch(line.strip()).groups()  # type: ignore[union-attr]  # fits any line
     try:
         return keyword.lower(), shlex.split(rest, comments=True)
     except ValueError:
         return "match", []  # a quote that does not end: ssh decides
-
-
-def _applies(patterns: tuple[str, ...], host: str) -> bool:
-    """Whether a Host line is for ``host``: ssh_config(5), PATTERNS."""
-    if any(is_like(host, one[1:]) for one in patterns if one.startswith("!")):
-        return False
-    return any(is_like(host, one) for one in patterns)
 
 
 def _renamed(first: str, text: str, host: str) -> str | None:

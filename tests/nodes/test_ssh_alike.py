@@ -41,7 +41,7 @@ def test_hosts_that_are_alike_are_asked_for_once(asked: list[str], tmp_path: Pat
     assert asked == ["n1"]
 
 
-@pytest.mark.parametrize("line", ["Host n2", "Host n? !n2", "Host=n1", 'Host "n2" other'])
+@pytest.mark.parametrize("line", ["Host n2", "Host n? !n2", "Host=n1", 'Host "n2" other', "Host\tn2", " host = n2"])
 def test_a_host_line_that_names_one_tells_it_apart(asked: list[str], tmp_path: Path, line: str) -> None:
     """n1 and n2 are asked for, n3 is like one of them."""
     of = settings(tmp_path, f"{line}\n  Port 2222\n")
@@ -68,3 +68,19 @@ def test_a_name_within_another_value_is_asked_for(
     monkeypatch.setattr(ssh_alike, "ask_ssh", lambda host: ANSWER.format(host=host) + f"hostkeyalias {host}.site\n")
     of = settings(tmp_path, None)
     assert [of(name).known_as for name in ("n1", "n2")] == ["n1.site", "n2.site"]
+
+
+def test_home_is_the_accounts(asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ssh does not look at $HOME either."""
+    monkeypatch.setenv("HOME", "/nowhere")
+    of = settings(tmp_path, "Include ~/more\n")
+    (tmp_path / "more").write_text("Host n2\n")
+    assert [of(name).host for name in ("n1", "n2", "n3")] == ["n1", "n2", "n3"]
+    assert asked == ["n1", "n2"]
+
+
+def test_names_with_capitals_are_asked_for(asked: list[str], tmp_path: Path) -> None:
+    """ssh tells them from small letters."""
+    of = settings(tmp_path, "Host NODE1\n Port 2222\n")
+    assert [of(name).host for name in ("NODE1", "NODE2")] == ["NODE1", "NODE2"]
+    assert asked == ["NODE1", "NODE2"]
