@@ -141,7 +141,11 @@ read_words() {
     case $word in
     beat) kill -USR1 $main || exit 1; echo ok ;;
     creating) creating=yes; kill -INT $main ;;
-    created) creating='' made=$more; kill -QUIT $main ;;
+    created)
+      creating='' made=$more
+      [ ${#made} -gt 60000 ] || echo "$made" 2>/dev/null >>/proc/self/fd/4  # a full pipe would hold the beats up
+      kill -QUIT $main
+      ;;
     pause) kill -USR2 $main ;;
     resume) kill -CONT $main ;;
     done) end_processes; exit 0 ;;
@@ -186,7 +190,10 @@ watch_launcher() {
   hold=yes
   [ -z "$hold_command" ] || eval "$hold_command" >/dev/null </dev/null &
 }
-exec 3<&0 </dev/null
+# What was made is said to the reader alone. It hands it on by the pipe of a here-document, which needs no command.
+exec 3<&0 4<<made </dev/null
+
+made
 read_words <&3 & reader=$!
 tick & clock=$!
 exec 3<&-
@@ -212,6 +219,7 @@ done
 kill -KILL $clock
 trap '' HUP INT QUIT USR1 USR2 ALRM TERM CONT
 [ "$ended" != 'end of input' ] || ! is_followed || exit
+while read -r more; do made="$made $more"; done <&4
 end_all "$ended"
 kill -KILL $reader
 """

@@ -119,8 +119,9 @@ def test_the_jobs_environment_is_that_of_a_login(lab: Cluster):
 def test_qdel_gives_the_script_time_to_end(lab: Cluster):
     """TERM comes at once, to the script and its children; when the script has ended, its deaf child is killed."""
     deaf = "trap '' TERM; while :; do touch deaf; sleep 0.1; done"
-    hears = "trap 'echo term $0; exit 3' TERM; touch hears-$(basename $0); while :; do sleep 0.1; done"
-    children = f"bash -c {shlex.quote(deaf)} &\nbash -c {shlex.quote(hears)} child &"
+    # The script waits for the child that hears: with its own end all that is left is killed.
+    hears = "trap 'echo term $0; wait $child; exit 3' TERM; touch hears-$(basename $0); while :; do sleep 0.1; done"
+    children = f"bash -c {shlex.quote(deaf)} &\nbash -c {shlex.quote(hears)} child & child=$!"
     job = lab.qsub(f"#PBS -j oe\n#PBS -o out\n{children}\n{hears}\n")
     began = _qdel_once_there(lab, job, "deaf", "hears-child", "hears-[!c]*")
     assert lab.wait_job(job).state == "CANCELLED"

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from dgrid.nodes.leash_script import _SWEEP, LeashSettings, leash_script
 from dgrid.nodes.link import resident_command
@@ -215,6 +218,40 @@ def test_an_engine_that_fails_is_asked_again(leash):
     time.sleep(1.5)
     (leash.directory / "fails").unlink()
     leash.wait_gone()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_processes_the_engine_forgot_are_ended(shell, tmp_path, forgotten):
+    """An engine killed while it starts a container keeps no record of it; its process has not the run's environment.
+
+    A start that was not answered lets dgrid end the input without a word, so that the main process acts by itself.
+    """
+    container, process = forgotten
+    with leash_in(shell, tmp_path) as leash:
+        leash.say("creating")
+        leash.say(f"created {'d' * 64} {container}")
+        leash.say("beat")
+        assert leash.read() == "ok"
+        assert process.poll() is None
+        leash.process.stdin.close()
+        assert process.wait(8) == -signal.SIGKILL
+
+
+@pytest.fixture
+def forgotten():
+    """A container's id, and a process in its control group that no engine knows of."""
+    container = secrets.token_hex(32)
+    group = Path("/sys/fs/cgroup/pids" if Path("/sys/fs/cgroup/pids").is_dir() else "/sys/fs/cgroup") / container
+    as_root = [] if os.getuid() == 0 else ["sudo", "-n"]
+    subprocess.run([*as_root, "mkdir", group], check=True)
+    process = subprocess.Popen(["sleep", "600"])
+    try:
+        subprocess.run([*as_root, "tee", group / "cgroup.procs"], input=b"%d" % process.pid, check=True)
+        yield container, process
+    finally:
+        process.kill()
+        process.wait()
+        subprocess.run([*as_root, "rmdir", group], check=True)
 
 
 def test_where_the_node_is_a_container_others_are_not_ended(tmp_path):
