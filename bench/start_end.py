@@ -63,9 +63,13 @@ _COMPOSE = "/usr/libexec/docker/cli-plugins/docker-compose"
 def _install_compose(lab: Lab) -> None:
     """Debian's docker-compose, from a container that has it, into the first node."""
     dockerfile = f"FROM {IMAGE}\nRUN apt-get update -q && apt-get install -qy --no-install-recommends docker-compose\n"
-    built = ["docker", "build", "--quiet", "--network", "host", "--tag", "localhost/dgrid-bench/compose", "-"]
+    image = "localhost/dgrid-bench/compose"
+    built = ["docker", "build", "--quiet", "--network", "host", "--tag", image, "-"]
     subprocess.run(built, input=dockerfile.encode(), check=True, stdout=subprocess.DEVNULL)
-    shown = ["docker", "run", "--rm", "localhost/dgrid-bench/compose", "cat", _COMPOSE]
-    program = subprocess.run(shown, check=True, stdout=subprocess.PIPE).stdout
+    shown = ["docker", "run", "--rm", image, "cat", _COMPOSE]
+    try:
+        program = subprocess.run(shown, check=True, stdout=subprocess.PIPE).stdout
+    finally:
+        subprocess.run(["docker", "image", "rm", image], check=True, stdout=subprocess.DEVNULL)
     lab.run("sh", "-c", "mkdir -p ${0%/*} && cat >$0 && chmod 755 $0 && test -s $0", _COMPOSE, user="root",
             stdin=program)  # fmt: skip

@@ -9,8 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from dgrid.errors import EngineError, EngineNotFound
-from dgrid.nodes.engine_wire import Body, ask, message
+from dgrid.nodes.engine_wire import Body, ask, refusal
 from dgrid.nodes.link import Stream
 
 _HEADER = 8
@@ -137,8 +136,7 @@ def _open(node: str, stream: Stream, head: str, body: bytes = b"") -> Body:
     try:
         answer = ask(node, stream, head, body)
         if answer.status not in (101, 200):
-            kind = EngineNotFound if answer.status == 404 else EngineError
-            raise kind(node, f"the engine refuses: {message(b''.join(answer.body.pieces()))}", answer.status)
+            raise refusal(node, "the engine refuses", answer.status, b"".join(answer.body.pieces()))
     except BaseException:
         stream.close()
         raise

@@ -6,13 +6,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from typing import Any
-from urllib.parse import urlencode
 
 from dgrid.nodes.doctor_login import free_bytes
 from dgrid.nodes.engine import Engine
-from dgrid.nodes.engine_http import BASE_URL, api_client, checked, our_errors
 from dgrid.nodes.engine_images import EngineImages
 from dgrid.nodes.link import Link
 from dgrid.plan.checkup import EngineFound, Leftover, SwarmFound
@@ -29,7 +26,7 @@ def ask_engine(
     ``wanted`` are names of images to look up. All of the user's objects count as left over: what is live is not the
     engine's to know. Raises EngineError, LinkError.
     """
-    calls = _Calls(link, engine, timeout_s)
+    calls = _Asked(engine)
     info, version = calls.get("/info"), calls.get("/version")
     images = EngineImages(link, engine)
     found = {image: images.find(image) for image in wanted}
@@ -55,27 +52,15 @@ def ask_engine(
     )
 
 
-class _Calls:
-    """Calls of the engine's API that only ask."""
+class _Asked:
+    """``_Asked(engine).get("/info")``: the engine's answers, as data; raises EngineError."""
 
-    def __init__(self, link: Link, engine: Engine, timeout_s: float) -> None:
-        self._link = link
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._timeout_s = timeout_s
 
     def get(self, path: str, **query: str) -> Any:
-        """The answer, as data. Raises EngineError."""
-        engine = self._engine
-
-        def dial(limit_s: float) -> Any:
-            return self._link.dial(engine.socket_path, limit_s)
-
-        with (
-            closing(api_client(dial, engine.api_version, self._timeout_s)) as client,
-            our_errors(engine.node, f"ask the engine for {path}"),
-        ):
-            url = f"{BASE_URL}/v{engine.api_version}{path}?{urlencode(query)}"
-            return checked(client.get(url, timeout=self._timeout_s)).json()
+        path_of_version = f"/v{self._engine.api_version}{path}"
+        return self._engine.calls.get(path_of_version, f"ask the engine for {path}", **query)
 
 
 def _filters(user: str) -> str:
@@ -93,7 +78,7 @@ def _parts(components: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, str], ..
     return tuple(parts)
 
 
-def _swarm(swarm: Mapping[str, Any], calls: _Calls) -> SwarmFound:
+def _swarm(swarm: Mapping[str, Any], calls: _Asked) -> SwarmFound:
     active = swarm.get("LocalNodeState") == "active"
     is_manager = active and bool(swarm.get("ControlAvailable"))
     nodes = calls.get("/nodes") if is_manager else []

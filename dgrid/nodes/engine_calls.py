@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
-from dgrid.errors import EngineError, EngineNotFound, EngineTimeout, EngineUnreachable
-from dgrid.nodes.engine_wire import ask, message
-from dgrid.nodes.link import Dial, Stream
+from dgrid.errors import EngineError, EngineTimeout, EngineUnreachable
+from dgrid.nodes.engine_wire import ask, refusal
+from dgrid.nodes.link import Dial, Stream, ssh_errors
 
 _AT_ONCE = 8
 """Calls at a time on one engine, which has locks of its own; the others wait their turn."""
@@ -65,8 +64,7 @@ class EngineCalls:
         with self._turns, our_own_errors(self.node, wanted):
             status, body = self._exchange(head, data)
         if status >= 400:
-            kind = EngineNotFound if status == 404 else EngineError
-            raise kind(self.node, f"cannot {wanted}: {message(body)}", status)
+            raise refusal(self.node, f"cannot {wanted}", status, body)
         return body
 
     def close(self) -> None:
@@ -132,6 +130,4 @@ def our_own_errors(node: str, wanted: str) -> Iterator[None]:
 
 
 def _broken() -> tuple[type[Exception], ...]:
-    # Loading paramiko for its exception alone would cost a run on this machine 0.2 s.
-    paramiko = sys.modules.get("paramiko")
-    return (OSError, EOFError, paramiko.SSHException) if paramiko else (OSError, EOFError)
+    return (OSError, EOFError, *ssh_errors())

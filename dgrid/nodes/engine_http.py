@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import struct
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dgrid.errors import EngineError, EngineNotFound, EngineTimeout, EngineUnreachable
-from dgrid.nodes.link import Dial
+from dgrid.nodes.link import Dial, ssh_errors
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -105,9 +104,7 @@ def _broken_connections() -> tuple[type[Exception], ...]:
     from docker.utils.socket import SocketError
 
     kinds = (requests.ConnectionError, urllib3.exceptions.HTTPError, http.client.HTTPException, SocketError, EOFError)
-    # Loading paramiko for its exception alone would cost a run on this machine 0.2 s.
-    paramiko = sys.modules.get("paramiko")
-    return (*kinds, paramiko.SSHException) if paramiko else kinds
+    return (*kinds, *ssh_errors())
 
 
 def _lost(node: str, action: str, error: Exception) -> EngineError:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dgrid.errors import EngineError
+from dgrid.errors import EngineError, EngineNotFound
 from dgrid.nodes.link import Stream
 
 _CHUNK = 1 << 18
@@ -53,7 +53,13 @@ def ask(node: str, stream: Stream, head: str, body: bytes = b"") -> Answer:
     return Answer(status, Body(stream, rest, int(length[1]) if length else None), stays_open)
 
 
-def message(body: bytes) -> str:
+def refusal(node: str, wanted: str, status: int, body: bytes) -> EngineError:
+    """The error of an answer that refuses; EngineNotFound where what was ``wanted`` is of something not there."""
+    kind = EngineNotFound if status == 404 else EngineError
+    return kind(node, f"{wanted}: {_message(body)}", status)
+
+
+def _message(body: bytes) -> str:
     """What an engine says when it refuses."""
     try:
         return str(json.loads(body)["message"])

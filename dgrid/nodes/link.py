@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -114,3 +115,10 @@ def resident_command(script: str, name: str) -> str:
     By single bytes, so that what follows on the input is left for the script.
     """
     return f"exec sh -c 'eval \"$(dd bs=1 count={len(script.encode())} 2>/dev/null)\"' {name}"
+
+
+def ssh_errors() -> tuple[type[Exception], ...]:
+    """What streams over ssh raise beside OSError and EOFError; empty as long as there cannot be one."""
+    # Loading paramiko for its exception alone would cost a run on this machine 0.2 s.
+    paramiko = sys.modules.get("paramiko")
+    return (paramiko.SSHException,) if paramiko else ()

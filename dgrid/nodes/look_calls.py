@@ -1,19 +1,19 @@
-"""Calls of the engine's API that only looking into a run needs; each command makes its own connections for them."""
+"""Calls of the engine's API that only looking into a run needs."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from email.utils import parsedate_to_datetime
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from dgrid.errors import EngineError, EngineNotFound
 from dgrid.nodes.container_stream import AttachStream, LogStream, hijack
-from dgrid.nodes.engine_http import BASE_URL, api_client, checked, our_errors
+from dgrid.nodes.engine_calls import EngineCalls, our_own_errors
 from dgrid.nodes.link import Stream
 from dgrid.nodes.machine import Machine
 from dgrid.plan.looking import Listed
@@ -40,26 +40,26 @@ _EXEC_BODY = {False: b'{"Detach":false,"Tty":false}', True: b'{"Detach":false,"T
 def list_containers(machine: Machine, user: str | None) -> tuple[Listed, ...]:
     """The containers of runs of ``user`` (None: of everybody) on a machine, ended ones too. Raises EngineError."""
     label = LABEL_USER if user is None else f"{LABEL_USER}={user}"
-    query = urlencode({"all": 1, "filters": json.dumps({"label": [LABEL_SESSION, label]})})
-    with _client(machine) as client, our_errors(machine.name, "list the containers"):
-        answer = checked(client.get(f"{BASE_URL}{_path(machine, f'/containers/json?{query}')}", timeout=_CALL_S))
-        # By the node's own clock, as this machine's may differ.
-        now_s = parsedate_to_datetime(answer.headers["Date"]).timestamp()
-        found = (_listed(machine, client, one, now_s) for one in answer.json())
-        return tuple(one for one in found if one is not None)
+    filters = json.dumps({"label": [LABEL_SESSION, label]})
+    path = _path(machine, "/containers/json")
+    found = machine.engine.calls.get(path, "list the containers", all=1, filters=filters)
+    if not found:
+        return ()
+    # By the node's own clock, as this machine's may differ.
+    now_s = _seconds(_info(machine)["SystemTime"])
+    listed = (_listed(machine, one, now_s) for one in found)
+    return tuple(one for one in listed if one is not None)
 
 
 def inspect(machine: Machine, container_id: str) -> Mapping[str, Any]:
     """All the engine knows of a container. Raises EngineNotFound."""
-    with _client(machine) as client, our_errors(machine.name, "inspect the container"):
-        return dict(client.inspect_container(container_id))
+    return dict(machine.engine.calls.get(_path(machine, f"/containers/{container_id}/json"), "inspect the container"))
 
 
 def read_stats(machine: Machine, container_id: str) -> Mapping[str, Any]:
     """The counters of a running container, as they are now. Raises EngineError."""
-    with _client(machine) as client, our_errors(machine.name, "read what the container uses"):
-        url = f"{BASE_URL}{_path(machine, f'/containers/{container_id}/stats?stream=false&one-shot=true')}"
-        return dict(checked(client.get(url, timeout=_CALL_S)).json())
+    path, query = _path(machine, f"/containers/{container_id}/stats"), {"stream": "false", "one-shot": "true"}
+    return dict(machine.engine.calls.get(path, "read what the container uses", **query))
 
 
 def check_counts(machine: Machine) -> None:
@@ -68,42 +68,38 @@ def check_counts(machine: Machine) -> None:
     Rootless Podman with cgroups v1 gives its containers no group of their own, and tells those of all the user's
     processes (4.3).
     """
-    if machine.engine.info.rootless:
-        with _client(machine) as client, our_errors(machine.name, "ask the engine about itself"):
-            is_old = str(client.info().get("CgroupVersion")) == "1"
-        if is_old:
-            raise EngineError(
-                machine.name, "rootless Podman cannot tell what a container uses on a node with cgroups v1"
-            )
+    if machine.engine.info.rootless and machine.engine.info.cgroup_version == "1":
+        raise EngineError(machine.name, "rootless Podman cannot tell what a container uses on a node with cgroups v1")
 
 
 def open_log(machine: Machine, container_id: str, tail: int | None, follow: bool) -> LogStream:
     """What a worker wrote, all or the last ``tail`` lines, and, with ``follow``, what it writes. Raises EngineError."""
     lines = "all" if tail is None else tail
     query = urlencode({"stdout": 1, "stderr": 1, "follow": int(follow), "tail": lines})
-    with our_errors(machine.name, "read the log"):
+    with our_own_errors(machine.name, "read the log"):
         return LogStream(machine.name, _dial(machine), _path(machine, f"/containers/{container_id}/logs?{query}"))
 
 
 def attach(machine: Machine, container_id: str, tty: bool, stdin: bool) -> AttachStream:
     """What a running container writes from now on. With a terminal, ctrl-P ctrl-Q ends the stream."""
     query = {"stream": 1, "stdin": int(stdin), "stdout": 1, "stderr": 1, "detachKeys": "ctrl-p,ctrl-q"}
-    with our_errors(machine.name, "attach to the container"):
+    with our_own_errors(machine.name, "attach to the container"):
         path = _path(machine, f"/containers/{container_id}/attach?{urlencode(query)}")
         return hijack(machine.name, _dial(machine), path, machine.link.half_close, tty)
 
 
 def wait_for_end(machine: Machine, container_id: str) -> int:
     """The exit code, once the container has ended. Without a deadline. Raises EngineError."""
-    with _client(machine) as client, our_errors(machine.name, "wait for the container"):
-        return int(client.wait(container_id, timeout=None, condition="next-exit")["StatusCode"])
+    with closing(_patient_calls(machine)) as calls:
+        path = _path(machine, f"/containers/{container_id}/wait")
+        return int(calls.post(path, "wait for the container", condition="next-exit")["StatusCode"])
 
 
 def stop(machine: Machine, container_id: str, grace_s: float) -> None:
     """Send its stop signal, and kill it when ``grace_s`` are over. No error if it is gone. Raises EngineError."""
     try:
-        with _client(machine) as client, our_errors(machine.name, "stop the container"):
-            client.stop(container_id, timeout=math.ceil(grace_s))
+        with closing(_patient_calls(machine, _CALL_S + grace_s)) as calls:
+            calls.post(_path(machine, f"/containers/{container_id}/stop"), "stop the container", t=math.ceil(grace_s))
     except EngineError:
         # The run's own teardown may have been faster.
         with suppress(EngineNotFound):
@@ -138,18 +134,19 @@ class Execution:
 
     def __init__(self, machine: Machine, container_id: str, argv: tuple[str, ...], user: str, tty: bool, stdin: bool):
         self._machine = machine
-        with _client(machine) as client, our_errors(machine.name, "run a command in the container"):
-            made = client.exec_create(
-                container_id, list(argv), stdin=stdin, tty=tty, user=user, detach_keys="ctrl-@,ctrl-@,ctrl-],ctrl-@"
-            )
-            self._id = str(made["Id"])
+        wanted = "run a command in the container"
+        body = {"AttachStdin": stdin, "AttachStdout": True, "AttachStderr": True, "Tty": tty, "Cmd": list(argv)}
+        body |= {"User": user, "DetachKeys": "ctrl-@,ctrl-@,ctrl-],ctrl-@"}
+        made = machine.engine.calls.post(_path(machine, f"/containers/{container_id}/exec"), wanted, body)
+        self._id = str(made["Id"])
+        with our_own_errors(machine.name, wanted):
             path = _path(machine, f"/exec/{self._id}/start")
             self.attached = hijack(machine.name, _dial(machine), path, machine.link.half_close, tty, _EXEC_BODY[tty])
 
     def resize(self, rows: int, columns: int) -> None:
         """Set the size of its terminal. Raises EngineError."""
-        with _client(self._machine) as client, our_errors(self._machine.name, "resize the terminal"):
-            client.exec_resize(self._id, height=rows, width=columns)
+        path = _path(self._machine, f"/exec/{self._id}/resize")
+        self._machine.engine.calls.post(path, "resize the terminal", h=rows, w=columns)
 
     def exit_code(self) -> int | None:
         """None while it runs. Raises EngineError."""
@@ -167,18 +164,17 @@ class Execution:
             self._machine.link.run(f"{kill} -{pid} || {kill} {pid}", _CALL_S)
 
     def _inspect(self) -> Mapping[str, Any]:
-        with _client(self._machine) as client, our_errors(self._machine.name, "look how the command is"):
-            return dict(client.exec_inspect(self._id))
+        path = _path(self._machine, f"/exec/{self._id}/json")
+        return dict(self._machine.engine.calls.get(path, "look how the command is"))
 
 
-def _listed(machine: Machine, client: Any, found: Mapping[str, Any], now_s: float) -> Listed | None:
+def _listed(machine: Machine, found: Mapping[str, Any], now_s: float) -> Listed | None:
     """None for one that has gone meanwhile."""
     labels, state = found["Labels"], str(found["State"])
     ended: Mapping[str, Any] = {}
     if state in _ENDED:
         try:
-            with our_errors(machine.name, "inspect the container"):
-                ended = client.inspect_container(found["Id"])["State"]
+            ended = inspect(machine, found["Id"])["State"]
         except EngineNotFound:
             return None
     session = labels[LABEL_SESSION]
@@ -203,17 +199,28 @@ def _listed(machine: Machine, client: Any, found: Mapping[str, Any], now_s: floa
     )
 
 
-@contextmanager
-def _client(machine: Machine) -> Iterator[Any]:
-    client = api_client(lambda limit_s: _dial(machine, limit_s), machine.engine.api_version, _CALL_S)
-    try:
-        yield client
-    finally:
-        client.close()
+def _info(machine: Machine) -> Mapping[str, Any]:
+    return dict(machine.engine.calls.get(_path(machine, "/info"), "ask the engine about itself"))
 
 
-def _dial(machine: Machine, limit_s: float = _CALL_S) -> Stream:
-    return machine.link.dial(machine.engine.socket_path, limit_s)
+def _seconds(time: str) -> float:
+    """Of the engine's own clock, which tells nanoseconds."""
+    return datetime.fromisoformat(re.sub(r"\.\d+", "", time)).timestamp()
+
+
+def _patient_calls(machine: Machine, limit_s: float | None = None) -> EngineCalls:
+    """For one call that may take that long; None: without a deadline."""
+
+    def dial(_limit_s: float) -> Stream:
+        stream = _dial(machine)
+        stream.settimeout(limit_s)
+        return stream
+
+    return EngineCalls(machine.name, dial, _CALL_S)
+
+
+def _dial(machine: Machine) -> Stream:
+    return machine.link.dial(machine.engine.socket_path, _CALL_S)
 
 
 def _path(machine: Machine, path: str) -> str:

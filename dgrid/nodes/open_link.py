@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from dgrid.errors import HostKeyError, LinkError
-from dgrid.nodes import link_command, link_openssh, link_paramiko
+from dgrid.nodes import link_openssh, link_paramiko
 from dgrid.nodes.known_hosts import KnownHosts
 from dgrid.nodes.link import Link, LinkKind
 from dgrid.nodes.link_local import LocalLink
@@ -63,6 +63,8 @@ class LinkOpener:
                 "--link batch needs a command of the batch system that leads to other nodes, and there is none here; "
                 "use ssh, or name one in the settings (carrier)",
             )
+        from dgrid.nodes import link_command  # few runs need it
+
         return link_command.connect(node.name, self._carrier, self._timeout_s)
 
     def _open_by_ssh(self, node: Node) -> Link:

@@ -14,6 +14,7 @@ import docker
 
 DGRID = (sys.executable, "-m", "dgrid")
 LABEL = "io.dgrid.lab"
+KEPT = ("--label", "io.dgrid.demo=yes")  # images that stay for the next time; `make clean` removes them
 
 
 def dgrid(*arguments: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -27,13 +27,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import bson
-from cluster import LABEL, Cluster, machine_engine, running_lab
+from cluster import KEPT, LABEL, Cluster, machine_engine, running_lab
 from relay_tables import read_tables
 
 from dgrid.lab.machine import DEFAULT_ENGINE, machine_at
 from dgrid.lab.node_image import BASE, ensure_base
 
 ROOT = Path(__file__).parents[2]
+QUICKSTART = ROOT / "examples/pbs/quickstart"
 QUICKSTART_IMAGE = "localhost/dgrid.quickstart"
 _NUMBERS = itertools.count(1)
 
@@ -71,7 +72,7 @@ def flavour_lab(batch: str, *options: str) -> Iterator[Cluster]:
     ``DGRID_TEST_SGE_LAB=dev`` and the like use the lab dev instead and leave it running.
     """
     ensure_base(machine_at(os.environ.get("DOCKER_HOST") or DEFAULT_ENGINE), print)
-    build = ["docker", "build", "--network", "none", "--tag", QUICKSTART_IMAGE, str(ROOT / "examples/pbs/quickstart")]
+    build = ["docker", "build", *KEPT, "--network", "none", "--tag", QUICKSTART_IMAGE, QUICKSTART]
     built = subprocess.run(build, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     for lab in running_lab(batch[:4], 3, f"DGRID_TEST_{batch.upper()}_LAB", "--batch", batch, *options):
@@ -92,13 +93,19 @@ def check_quickstart(lab: Cluster, flavour: Flavour, script: str) -> None:
     assert left(lab) == []
 
 
-def check_mail_relays(lab: Cluster, flavour: Flavour, script: str) -> None:
-    """The example counts each user's relays right, with the stand-in for MongoDB; the job ends with 0."""
+def load_mail_relays(lab: Cluster) -> None:
+    """The example's images for the lab's user, with the stand-in for MongoDB, on all nodes."""
     user, uid = lab.text("id -un; id -u").split()
-    settings = {"FOR_USER": user, "FOR_UID": uid, "BUILD_ARGS": "--network host", "MONGODB": "standin"}
+    arguments = " ".join(("--network host", *KEPT))
+    settings = {"FOR_USER": user, "FOR_UID": uid, "BUILD_ARGS": arguments, "MONGODB": "standin"}
     setup = ROOT / "examples/pbs/mail-relays/setup.sh"
     subprocess.run([setup, "images"], env={**os.environ, **settings}, check=True, capture_output=True)
     lab.load(f"localhost/{user}/dgrid.pyssh", f"localhost/{user}/dgrid.mongodb")
+
+
+def check_mail_relays(lab: Cluster, flavour: Flavour, script: str) -> None:
+    """The example counts each user's relays right, with the stand-in for MongoDB; the job ends with 0."""
+    load_mail_relays(lab)
     home = copied_examples(lab)
     lab.run(f"cd {home}/pbs/mail-relays && ./setup.sh records", check=True)
     directory = f"{home}/{flavour.examples}"

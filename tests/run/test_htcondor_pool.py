@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster import Cluster
+from cluster import KEPT, Cluster
 from jobs import Ended, Jobs
 
 pytestmark = pytest.mark.lab
@@ -26,7 +26,7 @@ EXECUTORS = ["executor-1", "executor-2", "executor-3"]
 def pool(docker_lab: Cluster) -> str:
     """The example in the lab user's home, and its image on all nodes; the directory."""
     image = f"localhost/{docker_lab.text(['id', '-un'])}/dgrid.htcondor"
-    build = ["docker", "build", "--network", "host", "--tag", image, str(ROOT / "docker_images/htcondor")]
+    build = ["docker", "build", *KEPT, "--network", "host", "--tag", image, str(ROOT / "docker_images/htcondor")]
     done = subprocess.run(build, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     docker_lab.load(image)

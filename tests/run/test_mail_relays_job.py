@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 from cluster import Cluster
-from flavours import counted
+from flavours import counted, load_mail_relays
 from jobs import Jobs
 from relay_tables import read_tables
 
@@ -25,10 +23,7 @@ REFERENCE = ROOT / "tests/data/mail-relays.json"
 @pytest.fixture(scope="module")
 def example(docker_lab: Cluster) -> str:
     """The example in the lab user's home, its images on all nodes, its records made; the directory."""
-    user, uid = docker_lab.text("id -un; id -u").split()
-    settings = {"FOR_USER": user, "FOR_UID": uid, "BUILD_ARGS": "--network host", "MONGODB": "standin"}
-    subprocess.run([EXAMPLE / "setup.sh", "images"], env={**os.environ, **settings}, check=True, capture_output=True)
-    docker_lab.load(f"localhost/{user}/dgrid.pyssh", f"localhost/{user}/dgrid.mongodb")
+    load_mail_relays(docker_lab)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         tar.add(EXAMPLE, "mail-relays")
