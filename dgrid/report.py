@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from dgrid.plan.allocation import Allocation
@@ -49,11 +50,28 @@ def plan_text(plan: Plan) -> str:
     return "\n".join([*parts, *(f"warning: {text}" for text in plan.warnings)]) + "\n"
 
 
-def plan_json(plan: Plan, show_values: bool = False) -> dict[str, Any]:
-    """The plan as data, with the very bodies that the engines get: ``["instances"][0]["body"]["Image"]``.
+def plan_json(plan: Plan, show_values: bool = False) -> Iterator[str]:
+    """The plan as JSON, in pieces, with the very bodies that engines get: ``["instances"][0]["body"]["Image"]``.
 
     The values of the definition's environment variables are ``***`` unless ``show_values``: they may be secrets.
+    Each instance is told of all others, so that the whole grows with the square of their number: hence the pieces.
     """
+    encoder = json.JSONEncoder(indent=2, ensure_ascii=False)
+    return encoder.iterencode(_plan_data(plan, _Each(lambda one: _instance_json(one, show_values), plan.instances)))
+
+
+class _Each(list[Any]):
+    """A list to the encoder, whose items are made one after the other, when it comes to them."""
+
+    def __init__(self, make: Callable[[Any], Any], things: Iterable[Any]) -> None:
+        super().__init__(things)
+        self._make = make
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._make, super().__iter__())
+
+
+def _plan_data(plan: Plan, instances: list[Any]) -> dict[str, Any]:
     allocation = plan.allocation
     return {
         "session": plan.session,
@@ -66,7 +84,7 @@ def plan_json(plan: Plan, show_values: bool = False) -> dict[str, Any]:
         ],
         "network": plan.network_mode.value,
         "networks": [{"node": network.node, "body": network_body(network)} for network in plan.networks],
-        "instances": [_instance_json(one, show_values) for one in plan.instances],
+        "instances": instances,
         "start_order": [list(level) for level in plan.start_order],
         "warnings": list(plan.warnings),
     }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +82,8 @@ def show_plan(
     except UsageError as refusal:
         click.echo(f"dgrid: a run would be refused: {refusal}", err=True)
     if shown.as_json:
-        click.echo(json.dumps(plan_json(made, shown.show_values), indent=2, ensure_ascii=False))
+        sys.stdout.writelines(plan_json(made, shown.show_values))
+        click.echo()
     else:
         click.echo(plan_text(made), nl=False)
 

@@ -69,10 +69,14 @@ _SWEEP = r"""
 end_processes() {
   own=$(grep -ls "DGRID_SESSION=$session" /proc/[0-9]*/environ | tr -dc '0-9\n')
   # Those of a container that was made and never came to its command have not its environment.
-  { for pid in $own; do sed -n 's/.*\([0-9a-f]\{64\}\).*/\1/p' /proc/$pid/cgroup; done; printf '%s\n' $made; } |
-    grep -x '[0-9a-f]\{64\}' | sort -u | while read -r id; do
-    grep -q "$id" /proc/self/cgroup || kill -KILL $(grep -ls "$id" /proc/[0-9]*/cgroup | tr -dc '0-9\n')
-  done
+  ids=$({ for pid in $own; do sed -n 's/.*\([0-9a-f]\{64\}\).*/\1/p' /proc/$pid/cgroup; done; printf '%s\n' $made; } |
+    grep -x '[0-9a-f]\{64\}' | sort -u)
+  # Mostly there are none: one look for all of them, as each container's own takes its time at every end of a run.
+  if [ -n "$ids" ] && grep -qs "$ids" /proc/[0-9]*/cgroup; then
+    for id in $ids; do
+      grep -q "$id" /proc/self/cgroup || kill -KILL $(grep -ls "$id" /proc/[0-9]*/cgroup | tr -dc '0-9\n')
+    done
+  fi
   [ -z "$own" ] || kill -KILL $own
 }
 remove_networks() {

@@ -17,7 +17,7 @@ from dgrid.plan.grace import grace
 from dgrid.plan.naming import LABEL_SESSION
 from dgrid.plan.plan import Plan
 
-_POLL_S = 0.05
+_FIRST_POLL_S, _POLL_S = 0.01, 0.05
 _ANSWER_WAIT_S = 3.0
 _SWEEP_PAUSE_S = 1.0
 _SWEEPS_AT_MOST = 30
@@ -142,8 +142,10 @@ def _end_containers(engine: Engine, labels: Mapping[str, str], signals: Mapping[
 def _ask_to_end(engine: Engine, labels: Mapping[str, str], signals: Mapping[str, str], patience: _Patience) -> None:
     running = engine.containers(labels, running_only=True)
     fan_out(running, lambda one: engine.kill(one, signals.get(one, "SIGTERM")), 8)
+    pause_s = _FIRST_POLL_S  # most of what hears its signal ends at once
     while running and not patience.is_over():
-        time.sleep(_POLL_S)
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _POLL_S)
         running = engine.containers(labels, running_only=True)
 
 
