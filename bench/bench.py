@@ -80,19 +80,25 @@ def _measured(parts: list[str]) -> tuple[list[Figure], dict[str, Any]]:
 def _stream(lab: Lab) -> tuple[list[Figure], Any]:
     _say("streams")
     taken: dict[str, list[float]] = {}
-    for _ in range(3):
-        for what in ("bytes", "keys"):
-            for way in ("docker", "dgrid"):
-                taken.setdefault(f"{way} {what}", []).append(lab.measure("stream.py", way, what))
-    own, floor = (statistics.median(taken[f"{way} bytes"]) for way in ("dgrid", "docker"))
-    key, key_floor = (1000 * statistics.median(taken[f"{way} keys"]) for way in ("dgrid", "docker"))
-    return [
-        Figure("stream", "the head's stdout", own, "MB/s", 200, True, f"docker start --attach {number(floor)} MB/s"),
-        Figure("stream", "the head's stdout, of docker's", own / floor, "", 0.9, True),
-        Figure(
-            "stream", "a keystroke there and back", key, "ms", detail=f"docker start --attach {number(key_floor)} ms"
-        ),
-    ], taken
+    figures = []
+    for place, node, target in (("on this node", lab.nodes[0], 200), ("over ssh", lab.nodes[1], None)):
+        for _ in range(3):
+            for what in ("bytes", "keys"):
+                for way in ("docker", "dgrid"):
+                    taken.setdefault(f"{way} {what} {place}", []).append(lab.measure("stream.py", way, what, node))
+        own, floor = (statistics.median(taken[f"{way} bytes {place}"]) for way in ("dgrid", "docker"))
+        key, key_floor = (1000 * statistics.median(taken[f"{way} keys {place}"]) for way in ("dgrid", "docker"))
+        docker = f"docker start --attach{' by ssh' if target is None else ''}"
+        figures += [
+            Figure(
+                "stream", f"the head's stdout, {place}", own, "MB/s", target, True, f"{docker} {number(floor)} MB/s"
+            ),
+            Figure("stream", f"the head's stdout, {place}, of docker's", own / floor, "", 0.9, True),
+            Figure(
+                "stream", f"a keystroke there and back, {place}", key, "ms", detail=f"{docker} {number(key_floor)} ms"
+            ),
+        ]
+    return figures, taken
 
 
 def _scale() -> tuple[list[Figure], Any]:

@@ -1,13 +1,15 @@
 """What a head container's streams carry: MB/s of stdout, and the time of a keystroke there and back.
 
-    python3 stream.py dgrid|docker bytes|keys
+    python3 stream.py dgrid|docker bytes|keys NODE
 
-Runs on a node, as the user of a lab. ``docker`` is `docker start --attach` of the same container, without a log.
+Runs on a node, as the user of a lab. NODE is where the head is: this node, or one that is reached by ssh. ``docker``
+is `docker start --attach` of the same container, without a log; on another node by ssh.
 """
 
 import json
 import os
 import pty
+import shlex
 import socket
 import statistics
 import subprocess
@@ -19,6 +21,7 @@ from pathlib import Path
 IMAGE = "debian:trixie-slim"
 BYTES = 2_000_000_000
 KEYS = 200
+HERE = socket.gethostname()
 COMMANDS = {
     "bytes": ["head", "-c", str(BYTES), "/dev/zero"],
     "keys": ["bash", "-c", "stty raw -echo; printf r; exec cat"],
@@ -26,24 +29,28 @@ COMMANDS = {
 
 
 def main():
-    way, what = sys.argv[1:]
+    way, what, node = sys.argv[1:]
     with tempfile.TemporaryDirectory(dir=Path.home(), prefix="bench.") as directory:
-        argv = (by_dgrid if way == "dgrid" else by_docker)(Path(directory), what)
+        argv = (by_dgrid if way == "dgrid" else by_docker)(Path(directory), what, node)
         print(json.dumps(megabytes_per_s(argv) if what == "bytes" else keystroke_s(argv)))
 
 
-def by_dgrid(directory, what):
+def by_dgrid(directory, what, node):
     head = {"name": "head", "interactive": True, "tty": what == "keys", "image": IMAGE, "run_cmd": COMMANDS[what]}
     (directory / "job.json").write_text(json.dumps({"containers": [head], "network": "host"}))
-    (directory / "nodes").write_text(f"{socket.gethostname()}\n")
+    (directory / "nodes").write_text("".join(f"{one}\n" for one in dict.fromkeys([node, HERE])))
     return ["dgrid", "-q", f"--hostfile={directory}/nodes", f"--dockdef={directory}/job.json"]
 
 
-def by_docker(_directory, what):
+def by_docker(_directory, what, node):
     options = ["--interactive", "--log-driver", "none", "--network", "host", *(["--tty"] if what == "keys" else [])]
-    made = subprocess.run(["docker", "create", "--rm", *options, IMAGE, *COMMANDS[what]], check=True,
-                          stdout=subprocess.PIPE, text=True)  # fmt: skip
-    return ["docker", "start", "--attach", "--interactive", made.stdout.strip()]
+    create = at(node, ["docker", "create", "--rm", *options, IMAGE, *COMMANDS[what]])
+    made = subprocess.run(create, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    return at(node, ["docker", "start", "--attach", "--interactive", made], *(["-t"] if what == "keys" else []))
+
+
+def at(node, argv, *options):
+    return argv if node == HERE else ["ssh", *options, node, shlex.join(argv)]
 
 
 def megabytes_per_s(argv):

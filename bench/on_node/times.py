@@ -1,6 +1,6 @@
 """Times one start and one end of a job's containers, made in one of four ways; prints them as a line of JSON.
 
-    python3 times.py dgrid|engines|ssh|compose CONTAINERS NODE...
+    python3 times.py dgrid|engines|ssh|compose|parts CONTAINERS NODE...
 
 Runs on the first node, as the user of a lab. The head says "a" as soon as it runs, and "b" when it is sent a line; the
 others sleep.
@@ -186,7 +186,20 @@ def by_compose(files):
     return {"start_s": start_s, "end_s": time.monotonic() - began}
 
 
-WAYS = {"dgrid": by_dgrid, "engines": by_engines, "ssh": by_ssh, "compose": by_compose}
+def parts(files):
+    """What comes before any engine is asked: dgrid's program with the plan made, and logging in to all other nodes.
+
+    The login is OpenSSH's, with a command that does nothing.
+    """
+    began = time.monotonic()
+    subprocess.run(["dgrid", "plan", *files.options], check=True, stdout=subprocess.DEVNULL)
+    plan_s, began = time.monotonic() - began, time.monotonic()
+    logins = [on(node, ["true"]) for node in files.nodes[1:]]
+    assert all(process.wait() == 0 for process in logins)
+    return {"plan_s": plan_s, "login_s": time.monotonic() - began}
+
+
+WAYS = {"dgrid": by_dgrid, "engines": by_engines, "ssh": by_ssh, "compose": by_compose, "parts": parts}
 
 if __name__ == "__main__":
     main()

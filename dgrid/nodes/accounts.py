@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from dgrid.nodes.engine import Engine
 from dgrid.nodes.pull import ImageIds
@@ -11,6 +11,9 @@ from dgrid.plan.accounts import GROUP, PASSWD, group_text, passwd_text
 from dgrid.plan.allocation import Submitter
 from dgrid.plan.files import mount_at
 from dgrid.plan.request import CreateRequest, FileToPlace
+
+_Merge = Callable[[str, Submitter], str]
+"""Makes the text of an account file from that of the image."""
 
 
 class Accounts:
@@ -20,7 +23,7 @@ class Accounts:
         self._submitter = submitter
         self._image_ids = image_ids
         self._lock = threading.Lock()
-        self._read: dict[tuple[str, str], str] = {}
+        self._made: dict[tuple[str, str], FileToPlace] = {}
 
     def files(self, engine: Engine, container_id: str, request: CreateRequest) -> Iterator[FileToPlace]:
         """/etc/passwd and /etc/group for a created container. Raises EngineError.
@@ -29,14 +32,14 @@ class Accounts:
         """
         for path, merge in ((PASSWD, passwd_text), (GROUP, group_text)):
             if mount_at(request.mounts, path) is None:
-                merged = merge(self._image_text(engine, container_id, request.image, path), self._submitter)
-                yield FileToPlace(path, merged.encode(), 0o644, by_root=True)
+                yield self._merged(engine, container_id, request.image, path, merge)
 
-    def _image_text(self, engine: Engine, container_id: str, image: str, path: str) -> str:
+    def _merged(self, engine: Engine, container_id: str, image: str, path: str, merge: _Merge) -> FileToPlace:
         key = (self._image_ids[engine.node, image], path)
         with self._lock:
-            if key in self._read:
-                return self._read[key]
+            if key in self._made:
+                return self._made[key]
         text = (engine.read_file(container_id, path) or b"").decode(errors="replace")
+        file = FileToPlace(path, merge(text, self._submitter).encode(), 0o644, by_root=True)
         with self._lock:
-            return self._read.setdefault(key, text)
+            return self._made.setdefault(key, file)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import io
 import tarfile
 import time
-from collections.abc import Iterable
+from functools import lru_cache
 
 from dgrid.plan.request import FileToPlace
 
 
-def pack(files: Iterable[FileToPlace], user: str) -> bytes:
-    """``pack(request.files, "2001:2001")``: an archive to be unpacked at /, with owners and modes."""
+@lru_cache(maxsize=16)
+def pack(files: tuple[FileToPlace, ...], user: str) -> bytes:
+    """``pack(request.files, "2001:2001")``: an archive to be unpacked at /, with owners and modes.
+
+    Kept, as all instances of a container get the same files.
+    """
     uid, gid = (int(part) for part in user.split(":"))
     buffer = io.BytesIO()
     # GNU's format writes a header in half the time of Python's default, and knows long names, too.

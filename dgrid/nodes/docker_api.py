@@ -77,7 +77,7 @@ class DockerApi:
     def place(self, container_id: str, files: Iterable[FileToPlace], user: str) -> None:
         url, wanted = self._path(f"/containers/{container_id}/archive"), "put dgrid's files into the container"
         with self._creating():
-            self.calls.put(url, wanted, pack(files, user), "application/x-tar", path="/")
+            self.calls.put(url, wanted, pack(tuple(files), user), "application/x-tar", path="/")
 
     def start(self, container_id: str) -> None:
         with self._creating():
