@@ -6,6 +6,7 @@ One master connection a node (ControlMaster in ssh_config(5)); commands and sock
 from __future__ import annotations
 
 import itertools
+import secrets
 import shutil
 import socket
 import subprocess
@@ -141,10 +142,10 @@ def connect(node: str, timeout_s: float) -> OpenSshLink:
     """Start the master and wait until it is logged in. Raises LinkError."""
     # Short, because a unix socket's path has at most 107 bytes and ssh appends 17 of its own while it binds.
     try:
-        directory = Path(tempfile.mkdtemp(prefix="dgrid-"))
+        directory = Path(tempfile.gettempdir(), f"dgrid-{secrets.token_hex(4)}")
+        keeper = _make_kept(directory)
     except OSError as error:
         raise LinkError(node, f"there is no room on this machine for ssh's sockets ({error.strerror})") from error
-    keeper = _start_keeper(directory)
     try:
         master = _start_master(node, directory, timeout_s)
     except FileNotFoundError as error:
@@ -173,16 +174,28 @@ def _start_master(node: str, directory: Path, timeout_s: float) -> subprocess.Po
         )
 
 
-def _start_keeper(directory: Path) -> subprocess.Popen[bytes]:
-    """A process that removes the directory when this one has gone, however early: leashes are not there yet."""
-    script = """trap '' HUP INT QUIT TERM; read -r _; rm -rf "$0\""""
-    return subprocess.Popen(
+def _make_kept(directory: Path) -> subprocess.Popen[bytes]:
+    """Make the directory; a process that removes it when this one has gone, however early: leashes are not there yet.
+
+    It is there first, as this one may be killed between any two steps. Raises OSError.
+    """
+    # Again where the first try does not do: ssh may just be making a socket in it.
+    script = """trap '' HUP INT QUIT TERM; read -r _
+        for try in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$0" && exit; sleep 0.5; done"""
+    keeper = subprocess.Popen(
         ["/bin/sh", "-c", script, str(directory)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    try:
+        directory.mkdir(mode=0o700)
+    except OSError:
+        keeper.kill()  # what has this name is not ours
+        keeper.communicate()
+        raise
+    return keeper
 
 
 def _is_up(master: LocalResident, timeout_s: float) -> bool:
