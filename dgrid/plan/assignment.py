@@ -16,6 +16,8 @@ from dgrid.plan.network import Facts
 from dgrid.plan.placement import Placed
 from dgrid.units import format_size
 
+_NANO = 1_000_000_000  # what engines count CPUs in: 15 times 0.2 of them are 3
+
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
@@ -142,27 +144,27 @@ def _reasons(definition: Definition, seats: tuple[_Seat, ...]) -> Iterator[str]:
 
 
 def _excesses(definition: Definition, seat: _Seat) -> Iterator[_Excess]:
-    def excess(key: str, amounts: Iterable[float | None], has: float, asked: str, there: str = "") -> _Excess:
+    def excess(key: str, amounts: Iterable[int | None], has: int, asked: str, there: str) -> _Excess:
         """Told at the first container with which it is too much."""
-        total, asking = 0.0, [pair for pair in zip(seat.instances, amounts, strict=True) if pair[1]]
+        total, asking = 0, [pair for pair in zip(seat.instances, amounts, strict=True) if pair[1]]
         while total <= has:
             one, amount = asking.pop(0)
             total += amount or 0
         path = ("containers", definition.containers.index(one.container), "resources", key)
         remedy = f'ask the batch system for more on each node, or lower "{key}" or the number of instances there'
-        return _Excess(path, one.container.name, asked, there or f"the job has {has:g} there", remedy)
+        return _Excess(path, one.container.name, asked, there, remedy)
 
     wanted = [one.container.resources for one in seat.instances]
     gpus = sum(one.gpus or 0 for one in wanted)
     if seat.share is not None and gpus > len(seat.share.gpus or ()):
         silence = seat.share.silence or "its batch system does not tell"
         unknown = f"of none there it is known to be the job's ({silence})" if seat.share.gpus is None else ""
-        asked = f"{gpus} GPU{'s' * (gpus > 1)}"
-        yield excess("gpus", [one.gpus for one in wanted], len(seat.share.gpus or ()), asked, unknown)
-    cpus = sum(one.cpus or 0 for one in wanted)
-    if seat.cpu_count is not None and cpus > seat.cpu_count:
-        amounts = [one.cpus for one in wanted]
-        yield excess("cpus", amounts, seat.cpu_count, f"{cpus:g} CPU{'s' * (cpus > 1)}")
+        asked, has = f"{gpus} GPU{'s' * (gpus > 1)}", len(seat.share.gpus or ())
+        yield excess("gpus", [one.gpus for one in wanted], has, asked, unknown or f"the job has {has} there")
+    nano_cpus, has_cpus = [round((one.cpus or 0) * _NANO) for one in wanted], seat.cpu_count
+    if has_cpus is not None and (total := sum(nano_cpus)) > has_cpus * _NANO:
+        asked = f"{total / _NANO:.12g} CPU{'s' * (total > _NANO)}"
+        yield excess("cpus", nano_cpus, has_cpus * _NANO, asked, f"the job has {has_cpus} there")
     memory, most = sum(one.memory_bytes or 0 for one in wanted), seat.memory_bytes
     if most is not None and memory > most:
         amounts = [one.memory_bytes for one in wanted]

@@ -133,6 +133,23 @@ def test_the_place_in_the_file_is_told():
     ]
 
 
+@pytest.mark.parametrize(("scale", "cpus", "there"), [(15, 0.2, 3), (10, 0.7, 7), (3, 0.1, 1), (6, 0.3333, 2)])
+def test_parts_of_cpus_that_fit_exactly(scale, cpus, there):
+    """0.2 is no sum of powers of two: fifteen floats of it are more than 3."""
+    definition = define(worker("w", scale=scale, resources=Resources(cpus=cpus)))
+    allocation = has(nodes(scale + 1), node1=JobShare(cpu_count=there))
+    assert len(planned(definition, allocation).instances) == scale + 1
+
+
+def test_a_little_more_than_there_is():
+    """With all its digits, or both numbers would be the same; told at the container with which it is too much."""
+    definition = define(worker("v", resources=Resources(cpus=3)), worker("w", resources=Resources(cpus=1e-7)))
+    text = refusal(definition, has(nodes(3), node1=JobShare(cpu_count=3)))
+    assert text.startswith(
+        'container "w": resources.cpus: the instances on node1 ask for 3.0000001 CPUs, but the job has 3 there — '
+    )
+
+
 def test_each_instance_has_its_own_cpus_of_the_jobs():
     """Whole numbers are disjoint sets; the others share what is left."""
     facts = {"node1": NodeFacts(job_limits=JobLimits(None, "2-5,8", GB))}
