@@ -10,7 +10,7 @@ from dgrid.plan.allocation import Node
 from dgrid.plan.definition import Definition
 from dgrid.plan.facts import NodeFacts
 from dgrid.plan.folding import fold
-from dgrid.plan.job_limits import JobLimits, count
+from dgrid.plan.job_limits import JobLimits
 from dgrid.plan.job_share import JobShare, cpu_list, cpu_numbers
 from dgrid.plan.network import Facts
 from dgrid.plan.placement import Placed
@@ -40,9 +40,23 @@ class _Seat:
     @property
     def cpu_count(self) -> int | None:
         """How many CPUs the job has there, None where nobody tells."""
-        if self.limits.known_cpus is not None:
-            return count(self.limits.known_cpus)
-        return self.share.cpu_count if self.share else None
+        known = self.limits.known_cpus
+        told = (len(cpu_numbers(known)) if known else None, self.share.cpu_count if self.share else None)
+        return min((one for one in told if one is not None), default=None)
+
+    @property
+    def own_cpus(self) -> tuple[int, ...]:
+        """The CPUs there that are the job's alone; none where it is not known which they are.
+
+        A cgroup narrower than the node is made for the job. All CPUs of the node, or those of a process, may be other
+        jobs' as well: they are this one's if the batch system does not count fewer.
+        """
+        limits = self.limits
+        numbers = cpu_numbers(limits.known_cpus) if limits.known_cpus else ()
+        told = self.share.cpu_count if self.share else None
+        if told is None or (limits.cpus and not limits.beyond_cgroup):
+            return numbers
+        return numbers if told == len(numbers) or (limits.cpus and told > len(numbers)) else ()
 
     @property
     def memory_bytes(self) -> int | None:
@@ -105,7 +119,7 @@ def _seats(placed: tuple[Placed, ...], facts: Facts) -> Iterator[_Seat]:
 
 def _share_out(seat: _Seat) -> Iterator[tuple[Placed, Assigned]]:
     gpus = iter(seat.share.gpus or () if seat.share else ())
-    ours = cpu_numbers(seat.limits.known_cpus) if seat.limits.known_cpus else ()
+    ours = seat.own_cpus
     taken, own = 0, {}
     for one in seat.instances:
         wanted = one.container.resources.cpus

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from dgrid.plan.definition import Resources
+from dgrid.plan.job_share import cpu_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +14,9 @@ class JobLimits:
 
     ``parent`` is the cgroup the containers go into, as the engine wants it written; None if it takes none. ``cpus``
     are the CPUs the job may use ("0-3,8") and ``memory_bytes`` its memory; None where it has no such limit.
-    ``all_cpus`` are those of the node where the job's cgroup has a set of CPUs, and these are all. ``reason`` tells
-    people in a line what is done, and why. ``beyond_cgroup``: the CPUs are fewer than the cgroup's.
+    ``all_cpus`` are those of the node where the job's cgroup has a set of CPUs, and these are all: the job's own, or
+    those of every job there, as where Slurm confines none. ``reason`` tells people in a line what is done, and why.
+    ``beyond_cgroup``: the CPUs are fewer than the cgroup's.
     """
 
     parent: str | None = None
@@ -30,7 +32,7 @@ class JobLimits:
 
     @property
     def known_cpus(self) -> str | None:
-        """The set of CPUs that is the job's, be it all; None if it is not known to have one."""
+        """The set of CPUs that the job may use, be it all; None if it is not known to have one."""
         return self.cpus or self.all_cpus
 
     @property
@@ -64,11 +66,5 @@ def within(resources: Resources, limits: JobLimits) -> Resources:
     if limits.memory_bytes is not None and (memory is not None or limits.parent is None):
         memory = min(limits.memory_bytes, memory or limits.memory_bytes)
     if limits.cpus is not None and cpus is not None:
-        cpus = min(cpus, float(count(limits.cpus)))
+        cpus = min(cpus, float(len(cpu_numbers(limits.cpus))))
     return replace(resources, memory_bytes=memory, cpus=cpus)
-
-
-def count(cpus: str) -> int:
-    """``count("0-3,8") == 5``."""
-    bounds = [part.partition("-") for part in cpus.split(",")]
-    return sum(int(last or first) - int(first) + 1 for first, _, last in bounds)

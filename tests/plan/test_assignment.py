@@ -176,6 +176,60 @@ def test_a_job_with_all_cpus_of_the_node_shares_them_out_as_well():
     assert "CpusetCpus" not in host_config(planned(define(), nodes(9), facts), "head")
 
 
+UNCONFINED = "/system.slice/slurmstepd.scope/job_12"
+
+
+def unconfined(share):
+    """A job of Slurm on a node with 8 CPUs, where its cgroup allows them all; and what is known of the node."""
+    levels = (Level(f"{UNCONFINED}/step_0/user", cpus="0-7"), Level(UNCONFINED, cpus="0-7"), Level("/", cpus="0-7"))
+    limits = decide((Hierarchy("unified", levels),), EngineCgroups("cgroupfs", "2", rootless=False), "12")
+    return has(nodes(9), node1=share), {"node1": NodeFacts(job_limits=limits, affinity=EIGHT)}
+
+
+def test_a_cgroup_with_all_cpus_makes_none_of_other_jobs_this_ones():
+    """Slurm counts two, and does not tell which, so nobody is given one by its number; four of them are too many."""
+    there = unconfined(JobShare((), cpu_count=2))
+    plan = planned(define(worker("w", scale=2, resources=Resources(cpus=1))), *there)
+    assert [host_config(plan, name).get("CpusetCpus") for name in ("w-1", "w-2")] == [None, None]
+    assert host_config(plan, "w-1")["NanoCpus"] == 1_000_000_000
+    text = refusal(define(worker("w", scale=2, resources=Resources(cpus=2))), *there)
+    assert "the instances on node1 ask for 4 CPUs, but the job has 2 there" in text
+
+
+@pytest.mark.parametrize(
+    ("share", "cpuset"),
+    [
+        (JobShare((), cpu_count=8), "0-1"),
+        (JobShare(()), "0-1"),  # nobody says that it has fewer
+        (JobShare((), cpus=(4, 5), cpu_count=2), "4-5"),  # the batch system names them
+        (JobShare((), cpu_count=16), None),  # it counts otherwise than the kernel
+    ],
+)
+def test_where_a_cgroup_with_all_cpus_has_the_jobs_own(share, cpuset):
+    """The whole node, or as the batch system says."""
+    plan = planned(define(worker("w", resources=Resources(cpus=2))), *unconfined(share))
+    assert host_config(plan, "w").get("CpusetCpus") == cpuset
+
+
+@pytest.mark.parametrize(("told", "cpuset"), [(2, "0-5"), (6, "0-1"), (8, "0-1"), (None, "0-1")])
+def test_the_cpus_of_a_process_may_be_those_of_several_jobs(told, cpuset):
+    """As where a site keeps all jobs from two CPUs of each node: then they confine, and are not shared out."""
+    facts = {"node1": NodeFacts(affinity=Affinity("0-5", "0-7", of_job=True))}
+    allocation = has(nodes(2), node1=JobShare(cpu_count=told))
+    plan = planned(define(worker("w", resources=Resources(cpus=2))), allocation, facts)
+    assert host_config(plan, "w")["CpusetCpus"] == cpuset
+
+
+def test_a_cgroup_narrower_than_the_node_is_the_jobs_own():
+    """Where the batch system counts cores, it has more CPUs, and instances may ask for what was counted."""
+    facts = {"node1": NodeFacts(job_limits=JobLimits("/slurm/job_1", "0-1,4-5"))}
+    allocation = has(nodes(3), node1=JobShare(cpu_count=2))
+    plan = planned(define(worker("w", scale=2, resources=Resources(cpus=1))), allocation, facts)
+    assert [host_config(plan, name)["CpusetCpus"] for name in ("w-1", "w-2", "head")] == ["0", "1", "4-5"]
+    text = refusal(define(worker("w", resources=Resources(cpus=3))), allocation, facts)
+    assert "ask for 3 CPUs, but the job has 2 there" in text
+
+
 def test_who_asks_for_no_cpus_has_all_of_the_jobs_where_none_is_left():
     """In the job's cgroup as well, which has the job's own."""
     facts = {"node1": NodeFacts(job_limits=JobLimits("/slurm/job_1", "0-1"))}

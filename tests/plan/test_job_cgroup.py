@@ -9,7 +9,7 @@ from dgrid.plan.definition import Resources
 from dgrid.plan.docker_json import create_body
 from dgrid.plan.facts import NodeFacts
 from dgrid.plan.job_cgroup import EngineCgroups, Hierarchy, Level, decide
-from dgrid.plan.job_limits import JobLimits, count, within
+from dgrid.plan.job_limits import JobLimits, within
 
 GB = 1024**3
 NO_LIMIT = 9223372036854771712  # what memory.limit_in_bytes says where there is none
@@ -179,11 +179,6 @@ def test_the_smaller_limit_wins(own, limits, memory_bytes, cpus):
     """An instance's own never exceed the job's; in the job's cgroup none is added."""
     found = within(own, limits)
     assert (found.memory_bytes, found.cpus) == (memory_bytes, cpus)
-
-
-def test_lists_of_cpus():
-    """As the kernel writes them."""
-    assert [count(cpus) for cpus in ("0", "0-3", "0-3,8", "1,3,5-6")] == [1, 4, 5, 4]
 
 
 @pytest.mark.parametrize(
