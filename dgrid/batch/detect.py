@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from dgrid.batch.flux import FLUX
@@ -23,7 +24,8 @@ from dgrid.errors import UsageError
 # pools are started in the jobs of others. Torque knows more signs than PBS, which it would look like.
 SYSTEMS: tuple[BatchSystem, ...] = (FLUX, HTCONDOR, OAR, GRID_ENGINE, LSF, TORQUE, PBS, SLURM)
 
-# Slurm's Torque commands set PBS_* as well. Their node file is taken, but it is Slurm that ends the job.
+# Slurm's Torque commands set PBS_* as well, with Slurm's id, as its spank_pbs.c does. Their node file is taken, but
+# it is Slurm that ends the job. Where the ids differ, these are two jobs: `qsub -V` takes along what salloc has set.
 _LIKE_PBS = (TORQUE, PBS)
 
 
@@ -43,15 +45,15 @@ def detect_in(around: Surroundings) -> BatchJob | None:
     ends = ending_of(around.environment) or rows[0]
     # Torque's variables are PBS's too: that is one system, and no contradiction.
     others = tuple(row.name for row in rows[1:] if not (rows[0] is TORQUE and row is PBS))
-    return read_job(rows[0], around, ends, others)
+    return read_job(rows[0], around, ends, others, tuple(_contradictions(around.environment, rows)))
 
 
 def ending_of(environment: Mapping[str, str]) -> BatchSystem | None:
-    """``ending_of({"SLURM_JOB_ID": "7", "PBS_JOBID": "7"}).name == "Slurm"``; None outside any job."""
+    """``ending_of({"SLURM_JOB_ID": "7", "PBS_JOBID": "7.head"}).name == "Slurm"``; None outside any job."""
     rows = _shown(environment)
     if not rows:
         return None
-    return SLURM if rows[0] in _LIKE_PBS and SLURM in rows else rows[0]
+    return SLURM if rows[0] in _LIKE_PBS and SLURM in rows and not _two_jobs(environment) else rows[0]
 
 
 def row_of(name: str | None) -> BatchSystem | None:
@@ -101,3 +103,16 @@ def _shown(environment: Mapping[str, str]) -> tuple[BatchSystem, ...]:
     if rows and rows[0] in _LIKE_PBS and SLURM in rows and not rows[0].tells_nodes(environment):
         return (SLURM, *(row for row in rows if row is not SLURM))
     return rows
+
+
+def _two_jobs(environment: Mapping[str, str]) -> bool:
+    """Whether PBS and Slurm tell of a job each."""
+    pbs, slurm = environment.get(PBS.job_id), environment.get(SLURM.job_id)
+    return bool(pbs and slurm and re.split(r"\D", pbs, maxsplit=1)[0] != slurm)
+
+
+def _contradictions(environment: Mapping[str, str], rows: tuple[BatchSystem, ...]) -> Iterator[str]:
+    if _two_jobs(environment) and rows[0] in (*_LIKE_PBS, SLURM):
+        names = (PBS.job_id, SLURM.job_id)
+        other, taken = names if rows[0] is SLURM else reversed(names)
+        yield f"${other} is {environment[other]}, but ${taken} is {environment[taken]}, which was taken"

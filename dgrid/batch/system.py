@@ -90,6 +90,7 @@ class BatchJob:
     ``ended_by`` is who ends the job, and ``leaves_s`` the time it leaves between TERM and KILL, None where that is not
     known: Slurm's Torque commands look like PBS, and the job ends as Slurm's do. ``said`` is the environment, and what
     the system says elsewhere. ``others`` are systems of which there are signs as well; this job is the inner one.
+    ``contradictions`` are sentences on their variables, where these do not fit together.
     """
 
     system: str
@@ -108,9 +109,16 @@ class BatchJob:
     others: tuple[str, ...] = ()
     taken: tuple[tuple[str, str], ...] = ()
     said: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    contradictions: tuple[str, ...] = ()
 
 
-def read_job(system: BatchSystem, around: Surroundings, ends: BatchSystem, others: tuple[str, ...] = ()) -> BatchJob:
+def read_job(
+    system: BatchSystem,
+    around: Surroundings,
+    ends: BatchSystem,
+    others: tuple[str, ...] = (),
+    contradictions: tuple[str, ...] = (),
+) -> BatchJob:
     """The job as a row reads it. ``ends`` is the row of the system that ends it."""
     said = {**around.environment, **system.more(around)}
 
@@ -145,6 +153,7 @@ def read_job(system: BatchSystem, around: Surroundings, ends: BatchSystem, other
             (what, shown_name(name)) for what, name in facts.items() if told(name) and (what != "array index" or index)
         ),
         said=said,
+        contradictions=contradictions,
     )
 
 

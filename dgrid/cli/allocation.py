@@ -95,7 +95,7 @@ def _said_by(job: BatchJob | None, listed: JobNodes | None = None) -> dict[str, 
         job.signals,
         (*(listed.taken if listed else ()), *job.taken),
         _remarks(job),
-        listed.contradictions if listed else (),
+        (*job.contradictions, *(listed.contradictions if listed else ())),
     )
     return {
         "batch_system": job.system,

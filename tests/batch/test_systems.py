@@ -1,6 +1,7 @@
 """Each batch system: what is read from a job of its, and what is said of one that makes no sense."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from environments import (
@@ -21,7 +22,8 @@ from environments import (
     around,
 )
 
-from dgrid.batch.detect import SYSTEMS, detect_in, nodes_of, other_rank, tells_nodes
+from dgrid.batch.detect import SYSTEMS, detect_in, nodes_of, other_rank, shares_of, tells_nodes
+from dgrid.batch.slurm import SLURM as SLURM_ROW
 from dgrid.errors import NodeFileError, UsageError
 
 SRUN = "srun -Q --unbuffered --overlap -N1 -n1 --ntasks-per-node=1 --cpu-bind=none -w"
@@ -279,7 +281,7 @@ def test_one_process_of_many_does_not_run_dgrid(environment, changes, words):
     ("environments", "system", "ended_by", "others"),
     [
         ((SLURM_WITH_TORQUE_COMMANDS,), "PBS", "Slurm", ("Slurm",)),
-        ((TORQUE, {"SLURM_JOB_ID": "7"}), "Torque", "Slurm", ("PBS", "Slurm")),
+        ((TORQUE, {"SLURM_JOB_ID": "0"}), "Torque", "Slurm", ("PBS", "Slurm")),
         # Without a node file Slurm's own variables tell the nodes.
         (({"PBS_JOBID": "17"}, SLURM), "Slurm", "Slurm", ("PBS",)),
         ((TORQUE,), "Torque", "Torque", ()),
@@ -294,6 +296,35 @@ def test_of_two_systems_the_inner_one_is_taken(environments, system, ended_by, o
     assert job is not None
     assert (job.system, job.ended_by) == (system, ended_by)
     assert set(job.others) >= set(others) - {"PBS"} and job.system not in job.others
+    assert job.contradictions == ()
+
+
+@pytest.mark.parametrize(
+    ("environments", "system", "words"),
+    [
+        ((OPENPBS, SLURM), "PBS", "$SLURM_JOB_ID is 17, but $PBS_JOBID is 38[2].head, which was taken"),
+        ((TORQUE, SLURM), "Torque", "$SLURM_JOB_ID is 17, but $PBS_JOBID is 0.head, which was taken"),
+        # Without a node file it is no job of PBS's.
+        (({"PBS_JOBID": "1.head"}, SLURM), "Slurm", "$PBS_JOBID is 1.head, but $SLURM_JOB_ID is 17, which was taken"),
+    ],
+)
+def test_variables_of_another_job_are_left_alone(environments, system, words):
+    """`qsub -V` in a shell of salloc: nothing is asked about that one's job, and which was taken is said."""
+    asked = []
+    seen = around({name: value for one in environments for name, value in one.items()})
+    job = detect_in(replace(seen, ask=asked.append))
+    assert job is not None
+    assert (job.system, job.ended_by, job.contradictions) == (system, system, (words,))
+    assert job.reach == (SLURM_ROW.reach if system == "Slurm" else ("ssh",))
+    shares_of(job, replace(seen, ask=asked.append))
+    assert [command for command in asked if (command[0] == "scontrol") != (system == "Slurm")] == []
+
+
+def test_a_foreign_step_of_slurms_is_no_process_of_pbs():
+    """`qsub -V` in a step takes its number along, too."""
+    job = detect_in(around({**OPENPBS, "SLURM_JOB_ID": "7", "SLURM_PROCID": "3"}))
+    assert job is not None
+    assert other_rank(job) is None
 
 
 def test_the_files_are_those_that_the_environments_name():

@@ -151,6 +151,16 @@ def test_two_systems_at_once_are_said(node_file):
     )
 
 
+def test_job_ids_of_two_systems_are_told_with_any_option(node_file):
+    """As variables that contradict are: a run warns of it."""
+    environment = slurm(PBS_JOBID="12.head", PBS_NODEFILE=node_file)
+    for options in ((None, None), (node_file, None), (None, 1)):
+        made = find_allocation(*options, environment)
+        assert made.told is not None
+        assert (made.job_id, made.ended_by) == ("12.head", "PBS")
+        assert made.told.contradictions == ("$SLURM_JOB_ID is 9, but $PBS_JOBID is 12.head, which was taken",)
+
+
 def test_the_jobs_nodes_are_looked_at_from_any_host():
     """dgrid ps within the job; a job without known nodes is looked at here only."""
     where = Where(None, None, None, None, None, None, None)
