@@ -37,8 +37,9 @@ def measure(say: Callable[[str], None]) -> tuple[list[Figure], dict[str, Any]]:
             "plan, 500 containers": [_DGRID, "plan", *large],
         }
         taken = _rounds(argvs)
-        taken["plan, 16,384 on 4,096 nodes"] = [_once([_DGRID, "plan", *full]) for _ in range(3)]
-        half = [_once([_DGRID, "plan", *_definition(Path(directory), 8192, 2048)]) for _ in range(3)]
+        fewer = _definition(Path(directory), 8192, 2048)
+        pairs = [(_once([_DGRID, "plan", *full]), _once([_DGRID, "plan", *fewer])) for _ in range(3)]
+        taken["plan, 16,384 on 4,096 nodes"], half = ([*runs] for runs in zip(*pairs, strict=True))
     wall = {name: statistics.median(one["wall_s"] for one in runs) for name, runs in taken.items()}
     memory = {name: max(one["memory_bytes"] for one in runs) / 1e6 for name, runs in taken.items()}
     huge = "plan, 16,384 on 4,096 nodes"

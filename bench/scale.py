@@ -26,7 +26,7 @@ LATENCIES_S = {
     "version": 0.002, "info": 0.012, "image": 0.002, "create": 0.04, "file": 0.015, "put": 0.02, "start": 0.25,
     "inspect": 0.002, "list": 0.002, "kill": 0.01, "remove": 0.06,
 }  # fmt: skip
-"""What each call takes on an idle node of a lab on 2 cores, where nothing else was measured; see start_end.py."""
+"""About what each call took on a node of a lab on 2 cores, once and by hand; the same for all sizes."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--per-node", type=int, default=1)
     parser.add_argument("--slow", type=float, default=0.0)
     parser.add_argument("--dead", type=float, default=0.0)
-    parser.add_argument("--latencies", type=Path)
+    parser.add_argument("--latencies", type=Path, help="a JSON object with others than LATENCIES_S")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not options.inside:

@@ -164,7 +164,7 @@ class Cluster:
     def __init__(self, settings: dict[str, Any]) -> None:
         self._latencies = settings["latencies_s"]
         self._uid = settings["uid"]
-        self._slow, self._dead = set(settings["slow"]), set(settings["dead"])
+        self._slow = set(settings["slow"])
         self._nodes: dict[str, Node] = {}
         self._scripts: dict[bytes, bytes] = {}
 
@@ -172,9 +172,6 @@ class Cluster:
         if address not in self._nodes:
             self._nodes[address] = Node(self._latencies, 10 if address in self._slow else 1)
         return self._nodes[address]
-
-    def is_dead(self, address: str) -> bool:
-        return address in self._dead
 
     async def serve_engine(self, node: Node, reader: Any, writer: Any) -> None:
         """One connection to an engine: requests, one after the other."""
@@ -265,15 +262,15 @@ async def _until_blank_line(reader: Any) -> bytes:
 async def main() -> None:
     settings = json.loads(Path(sys.argv[1]).read_text())
     cluster = Cluster(settings)
-    for name in ("dead",):
-        for address in settings[name]:
-            # A host that has lost its power: it takes connections and says nothing.
-            await asyncio.start_server(lambda _r, _w: asyncio.sleep(_DEAD_S), address, 22)
+    for address in settings["dead"]:
+        # As a host that hangs: its kernel takes connections, and nothing is ever said.
+        await asyncio.start_server(lambda _r, _w: asyncio.sleep(_DEAD_S), address, 22, reuse_port=True)
     await asyncssh.create_server(
         lambda: Sshd(cluster),
         "0.0.0.0",
         22,
         reuse_address=True,
+        reuse_port=True,  # the dead ones listen there, too, each on its own address
         server_host_keys=[settings["host_key"]],
         authorized_client_keys=settings["authorized_keys"],
         process_factory=cluster.run_process,

@@ -1,7 +1,7 @@
 """How long an image takes to get to many nodes, against one copy of it: `.venv/bin/python bench/spread.py`.
 
 It starts a lab of its own (one node with the image, N that lack it), limits with tc what the node with the image may
-send, and prints a row of the table in bench/README.md. Needs what `make demo` needs, and 20 GB of disk.
+send, and prints a row of the table in bench/README.md. As root; it needs what `make demo` needs, and 20 GB of disk.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python3 stream.py dgrid|docker bytes|keys NODE
 
-Runs on a node, as the user of a lab. NODE is where the head is: this node, or one that is reached by ssh. ``docker``
-is `docker start --attach` of the same container, without a log; on another node by ssh.
+Runs on a node, as the user of a lab. ``docker`` is `docker start --attach` of the same container, without a log, on
+NODE: by ssh, if that is not this node. dgrid's head is always on this one.
 """
 
 import json
@@ -35,10 +35,10 @@ def main():
         print(json.dumps(megabytes_per_s(argv) if what == "bytes" else keystroke_s(argv)))
 
 
-def by_dgrid(directory, what, node):
+def by_dgrid(directory, what, _node):
     head = {"name": "head", "interactive": True, "tty": what == "keys", "image": IMAGE, "run_cmd": COMMANDS[what]}
     (directory / "job.json").write_text(json.dumps({"containers": [head], "network": "host"}))
-    (directory / "nodes").write_text("".join(f"{one}\n" for one in dict.fromkeys([node, HERE])))
+    (directory / "nodes").write_text(f"{HERE}\n")
     return ["dgrid", "-q", f"--hostfile={directory}/nodes", f"--dockdef={directory}/job.json"]
 
 

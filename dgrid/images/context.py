@@ -52,13 +52,19 @@ def read_dockerfile(context: Context) -> str:
 
 
 def context_files(context: Context) -> tuple[str, ...]:
-    """Paths in the directory that a build sees, sorted; ``.dockerignore`` is obeyed, the Dockerfile always in."""
+    """Paths in the directory that a build sees, sorted; ``.dockerignore`` is obeyed, the Dockerfile always in.
+
+    Raises UsageError for a directory that cannot be read.
+    """
     from docker.utils.build import exclude_paths
 
     ignored = context.directory / ".dockerignore"
     lines = ignored.read_text(encoding="utf-8", errors="replace").splitlines() if ignored.is_file() else []
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    return tuple(sorted(exclude_paths(str(context.directory), patterns, dockerfile=context.name)))
+    try:
+        return tuple(sorted(exclude_paths(str(context.directory), patterns, dockerfile=context.name)))
+    except OSError as error:
+        raise _unreadable(error.filename or context.directory, error) from error
 
 
 def context_stream(context: Context) -> Iterator[bytes]:
@@ -86,9 +92,11 @@ def _entry(path: Path, name: str) -> Iterator[bytes]:
                 entry.type = tarfile.DIRTYPE
             yield entry.tobuf(tarfile.PAX_FORMAT)
     except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be read ({error.strerror}) — make it readable, or name it in .dockerignore"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path | str, error: OSError) -> UsageError:
+    return UsageError(f"{path}: cannot be read ({error.strerror}) — make it readable, or name it in .dockerignore")
 
 
 def _regular(path: Path, name: str, found: os.stat_result) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -244,15 +244,23 @@ def connect(link: Link, socket_path: str, timeout_s: float, has_catatonit: bool)
     try:
         # Without a version in the path: an engine answers that whatever versions it speaks.
         version = calls.get("/version", wanted)
-        api = _agree(link.node, version)
+        with _an_engines_answer(link.node, socket_path):
+            api = _agree(link.node, version)
         info = calls.get(f"/v{api}/info", wanted)
-        return DockerApi(link, socket_path, calls, api, _engine_info(version, info, has_catatonit), timeout_s)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        calls.close()
-        raise EngineError(link.node, f"what answers at {socket_path} is no container engine") from error
-    except EngineError:
+        with _an_engines_answer(link.node, socket_path):
+            found = _engine_info(version, info, has_catatonit)
+    except BaseException:
         calls.close()
         raise
+    return DockerApi(link, socket_path, calls, api, found, timeout_s)
+
+
+@contextlib.contextmanager
+def _an_engines_answer(node: str, socket_path: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise EngineError(node, f"what answers at {socket_path} is no container engine") from error
 
 
 def _agree(node: str, version: Mapping[str, Any]) -> str:

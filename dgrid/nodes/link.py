@@ -120,5 +120,6 @@ def resident_command(script: str, name: str) -> str:
 def ssh_errors() -> tuple[type[Exception], ...]:
     """What streams over ssh raise beside OSError and EOFError; empty as long as there cannot be one."""
     # Loading paramiko for its exception alone would cost a run on this machine 0.2 s.
-    paramiko = sys.modules.get("paramiko")
-    return (paramiko.SSHException,) if paramiko else ()
+    # Another thread may be at loading it just now.
+    error = getattr(sys.modules.get("paramiko"), "SSHException", None)
+    return (error,) if error else ()

@@ -103,23 +103,25 @@ def summary(verdicts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def by_blow(verdicts: Iterable[Mapping[str, Any]]) -> str:
-    """The same times for each victim and signal, a row each."""
+    """The same times for each victim and signal, a row each: of those trials that left nothing."""
     hit = [one for one in verdicts if not one["missed"]]
     lines = ["| victim and signal | trials | median s | max s |", "|---|---|---|---|"]
     for name in sorted({one["blow"] for one in hit}):
-        times = times_of([one["gone_s"] for one in hit if one["blow"] == name and one["gone_s"] is not None])
-        figures = f"{times.count} | {times.median_s:.1f} | {times.max_s:.1f}" if times else "0 | – | –"
+        own = [one["gone_s"] for one in hit if one["blow"] == name]
+        times = times_of([gone_s for gone_s in own if gone_s is not None])
+        figures = f"{len(own)} | {times.median_s:.1f} | {times.max_s:.1f}" if times else f"{len(own)} | – | –"
         lines.append(f"| {name} | {figures} |")
     return "\n".join(lines)
 
 
 def _row(kind: str, hit: Sequence[Mapping[str, Any]]) -> str:
-    own = [one for one in hit if _kind(one) == kind and one["gone_s"] is not None]
-    all_gone, bare = times_of([one["gone_s"] for one in own]), times_of([one["bare_s"] for one in own])
-    figures = "0 | – | – | – | – | –"
+    own = [one for one in hit if _kind(one) == kind]
+    ended = [one for one in own if one["gone_s"] is not None]
+    all_gone, bare = times_of([one["gone_s"] for one in ended]), times_of([one["bare_s"] for one in ended])
+    figures = f"{len(own)} | – | – | – | – | –"
     if all_gone is not None and bare is not None:
         figures = (
-            f"{all_gone.count} | {bare.median_s:.1f} | {bare.max_s:.1f} | "
+            f"{len(own)} | {bare.median_s:.1f} | {bare.max_s:.1f} | "
             f"{all_gone.median_s:.1f} | {all_gone.p99_s:.1f} | {all_gone.max_s:.1f}"
         )
     return f"| {_MEANINGS[kind]} | {figures} | {BOUNDS_S[kind]:.0f} |"

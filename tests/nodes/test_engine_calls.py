@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from unix_servers import unix_server
 
 from dgrid.errors import EngineError, EngineNotFound, EngineTimeout, EngineUnreachable
-from dgrid.nodes.engine_calls import EngineCalls
+from dgrid.nodes.engine_calls import EngineCalls, our_own_errors
 from dgrid.nodes.link_local import dial_unix
 
 Answers = Callable[[bytes], bytes]
@@ -139,6 +141,16 @@ def test_an_answer_that_is_no_json_is_told(engine):
     with pytest.raises(EngineError, match="node1: cannot ask: the engine's answer is no JSON") as caught:
         engine(lambda _request: answer(b"<html>")).calls.get("/a", "ask")
     assert caught.value.status == 200
+
+
+def test_an_engine_is_lost_while_paramiko_is_being_loaded(tmp_path, monkeypatch):
+    """By another thread, for another node: the half-loaded module is no reason for another error."""
+    monkeypatch.setitem(sys.modules, "paramiko", types.ModuleType("paramiko"))
+    nowhere = EngineCalls("node1", lambda limit_s: dial_unix("node1", str(tmp_path / "none"), limit_s), 1)
+    with pytest.raises(EngineUnreachable):
+        nowhere.get("/a", "ask")
+    with pytest.raises(EngineUnreachable), our_own_errors("node1", "ask"):
+        raise ConnectionResetError
 
 
 def test_an_engine_that_says_nothing_is_given_up(engine):
