@@ -48,7 +48,8 @@ def find_allocation(hostfile: str | None, local: int | None, environment: Mappin
     """The nodes of ``--hostfile``, else of ``--local``, else of the batch system's environment, else this machine.
 
     Job id and job variables come from the environment in each case. Raises UsageError for options that contradict each
-    other, a file that cannot be read and an allocation without this machine; NodeFileError for a bad node file.
+    other, a file that cannot be read, an allocation without this machine, and all but the first of several processes
+    that the batch system started, unless with ``--local``; NodeFileError for a bad node file.
     """
     if hostfile is not None and local is not None:
         raise UsageError("--hostfile and --local contradict each other — give one of them")
@@ -63,13 +64,13 @@ def find_allocation(hostfile: str | None, local: int | None, environment: Mappin
 
 
 def _find(hostfile: str | None, local: int | None, around: Surroundings, job: BatchJob | None) -> Allocation:
+    if local is None and job is not None and (refusal := other_rank(job)):
+        raise UsageError(refusal)
     if hostfile is not None:
         nodes = parse_node_file(_read(hostfile), hostfile)
         return allocate(nodes, _this_host(name for name, _ in nodes), f"node file {hostfile}", **_said_by(job))
     if local is not None or job is None:
         return this_machine(socket.gethostname(), local, **_said_by(job))
-    if refusal := other_rank(job):
-        raise UsageError(refusal)
     listed = nodes_of(job, around)
     return allocate(listed.nodes, _this_host(name for name, _ in listed.nodes), listed.source, **_said_by(job, listed))
 

@@ -129,16 +129,23 @@ def test_a_file_of_the_batch_system_is_read(job_ad):
 
 
 def test_options_win_over_any_batch_system(node_file, job_ad):
-    """Also where a process of it would be refused, or its file has gone; the job's id stays known."""
-    second = {**job_ad, "_CONDOR_PROCNO": "1"}
-    with pytest.raises(UsageError, match="this is process 1 of those that HTCondor has started for the job"):
-        find_allocation(None, None, second)
-    assert find_allocation(node_file, None, second).job_id == "5.0"
-    assert find_allocation(None, 2, second).machines == 1
+    """Also where its file has gone."""
+    assert find_allocation(node_file, None, job_ad).job_id == "5.0"
     gone = {**job_ad, "_CONDOR_JOB_AD": "/no/such/ad"}
     with pytest.raises(UsageError, match=r"\$_CONDOR_JOB_AD: /no/such/ad: cannot read .* is the job still there"):
         find_allocation(None, None, gone)
     assert find_allocation(node_file, None, gone).slots == 3
+
+
+def test_one_process_of_many_is_refused_with_a_node_file_too(node_file, job_ad):
+    """Or there would be a run for each, all on the same nodes. --local is a run on each one's own machine."""
+    htcondor = {**job_ad, "_CONDOR_PROCNO": "1"}
+    for environment, system in ((htcondor, "HTCondor"), (slurm(SLURM_PROCID="1"), "Slurm")):
+        for hostfile in (None, node_file):
+            with pytest.raises(UsageError, match=f"this is process 1 of those that {system} has started for the job"):
+                find_allocation(hostfile, None, environment)
+        assert find_allocation(None, 2, environment).machines == 1
+    assert find_allocation(node_file, None, slurm(SLURM_PROCID="0")).slots == 3
 
 
 def test_two_systems_at_once_are_said(node_file):
