@@ -20,6 +20,8 @@ _COUNT = re.compile(r"(\d{1,6})(?:\(x(\d{1,6})\))?")
 # "Nodes=node[1-2] CPU_IDs=0-1 Mem=512 GRES=gpu:a100:2(IDX:0-1)"; up to Slurm 19.05 "GRES_IDX=gpu(IDX:0-1)".
 _DETAILS = re.compile(r"^\s*Nodes=(\S+)\s+CPU_IDs=(\S*)\s+Mem=(\d+)(.*)$", re.MULTILINE)
 _INDICES = re.compile(r"\bgpu(?::[^,()\s]+)*\(IDX:([\d,-]*)\)")
+# scontrol tells of all members of an array where the id is the array's own, which one of them has.
+_MEMBER = re.compile(r"JobId=(\d+) ArrayJobId=")
 _ASKED = "scontrol show job --details"
 
 
@@ -32,7 +34,8 @@ def list_nodes(around: Surroundings) -> JobNodes:
     pairs: list[tuple[str, int]] = []
     taken: dict[tuple[str, str], None] = {}
     contradictions: list[str] = []
-    for group in _groups(around.environment):
+    size, groups = _groups(around.environment)
+    for group in groups:
         variable = _first_set(around.environment, group, "SLURM_JOB_NODELIST", "SLURM_NODELIST")
         names = unfolded(variable, around.environment[variable])
         counted, slots = _slots(around, group, variable, len(names), contradictions)
@@ -41,7 +44,8 @@ def list_nodes(around: Surroundings) -> JobNodes:
     variables = ", ".join(text for what, text in taken if what == "nodes")
     nodes = checked(pairs, variables.replace("$", ""), ",".join(name for name, _ in pairs))
     listed = JobNodes(nodes, f"Slurm's {variables}", tuple(taken), tuple(contradictions))
-    if len(_groups(around.environment)) > 1:  # there the variable counts the first component's
+    listed = compared(listed, around, size, len(groups), variables)
+    if len(groups) > 1:  # there the variable counts the first component's
         return listed
     return compared(listed, around, "SLURM_JOB_NUM_NODES", len(nodes), variables)
 
@@ -52,8 +56,11 @@ def shares(around: Surroundings) -> JobShares:
     ``SLURM_STEP_GPUS`` and ``SLURM_JOB_GPUS`` tell of this node, by Slurm's numbers, which are those of /dev/nvidiaN.
     CUDA_VISIBLE_DEVICES counts from 0 where devices are confined, so only its UUIDs, as of MIG devices, say which.
     """
-    said = around.ask(("scontrol", "show", "job", "--details", around.environment.get("SLURM_JOB_ID", ""))) or ""
-    there = {name: share for line in _DETAILS.finditer(said) for name, share in _detail(line)}
+    job_id = around.environment.get("SLURM_JOB_ID", "")
+    there: dict[str, JobShare] = {}
+    for name, share in _details(around.ask(("scontrol", "show", "job", "--details", job_id)) or "", job_id):
+        # Components of a heterogeneous job may be on one node.
+        there[name] = there[name].joined(share) if name in there else share
     taken = [("CPUs, memory and GPUs of each node", f"`{_ASKED}`")] if there else []
     own: tuple[str, ...] | None = None
     for name in ("CUDA_VISIBLE_DEVICES", "SLURM_STEP_GPUS", "SLURM_JOB_GPUS"):
@@ -112,6 +119,14 @@ SLURM = BatchSystem(
 )
 
 
+def _details(said: str, job_id: str) -> Iterator[tuple[str, JobShare]]:
+    """Each node with what the job has there, as often as it is told."""
+    for record in re.split(r"^(?=JobId=)", said, flags=re.MULTILINE):
+        member = _MEMBER.match(record)
+        if member is None or member[1] == job_id:
+            yield from chain.from_iterable(map(_detail, _DETAILS.finditer(record)))
+
+
 def _detail(line: re.Match[str]) -> Iterator[tuple[str, JobShare]]:
     """The nodes of a line of ``scontrol show job -d``, each with what it has."""
     nodes, cpus, memory, rest = line.groups()
@@ -120,14 +135,14 @@ def _detail(line: re.Match[str]) -> Iterator[tuple[str, JobShare]]:
     return ((name, share) for name in unfolded(_ASKED, nodes))
 
 
-def _groups(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """What the names of the variables of each component end in: ("",) for a usual job."""
+def _groups(environment: Mapping[str, str]) -> tuple[str | None, tuple[str, ...]]:
+    """The variable with the number of components, and what the names of each one's end in: None, ("",) as a rule."""
     for size, ending in (("SLURM_HET_SIZE", "_HET_GROUP_"), ("SLURM_PACK_SIZE", "_PACK_GROUP_")):  # up to Slurm 19.05
         said = environment.get(size, "")
         if said.isdecimal() and int(said) > 1:
             groups = tuple(f"{ending}{number}" for number in range(min(int(said), 10_000)))
-            return tuple(one for one in groups if environment.get(f"SLURM_JOB_NODELIST{one}")) or ("",)
-    return ("",)
+            return size, tuple(one for one in groups if environment.get(f"SLURM_JOB_NODELIST{one}")) or ("",)
+    return None, ("",)
 
 
 def _first_set(environment: Mapping[str, str], group: str, *names: str) -> str:

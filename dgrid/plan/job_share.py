@@ -32,6 +32,13 @@ class JobShare:
             self.silence or other.silence,
         )
 
+    def joined(self, other: JobShare) -> JobShare:
+        """Of a job that has two parts of one node: both's GPUs, CPUs and memory; what one does not tell is not told."""
+        gpus = None if self.gpus is None or other.gpus is None else tuple(dict.fromkeys((*self.gpus, *other.gpus)))
+        cpus = None if self.cpus is None or other.cpus is None else tuple(sorted({*self.cpus, *other.cpus}))
+        count, memory = _sum(self.cpu_count, other.cpu_count), _sum(self.memory_bytes, other.memory_bytes)
+        return JobShare(gpus, cpus, count, memory, self.silence or other.silence)
+
 
 NOT_TOLD = JobShare()
 
@@ -69,3 +76,7 @@ def cpu_list(numbers: Iterable[int]) -> str:
         else:
             runs.append([number])
     return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def _sum(one: int | None, two: int | None) -> int | None:
+    return None if one is None or two is None else one + two

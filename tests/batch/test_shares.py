@@ -11,6 +11,7 @@ from environments import (
     OAR,
     OAR_RESOURCES,
     OPENPBS,
+    SLURM_HETEROGENEOUS,
     SLURM_TWO_NODES,
     SLURM_WITH_TORQUE_COMMANDS,
     TORQUE,
@@ -32,6 +33,17 @@ TWO_KINDS = """JobId=1 JobName=job.sh
 """
 NO_GPUS = "     Nodes=node1 CPU_IDs=0-1,3 Mem=0 GRES=\n     Nodes=node2 CPU_IDs=0 Mem=0 GRES=\n"
 OLD = "     Nodes=node[1-2] CPU_IDs=0-3 Mem=100 GRES_IDX=gpu(IDX:0-1,3)\n"
+# After scontrol's source, 24.11 (slurm_sprint_job_info, _pack_one_job): a component, or a member of an array, each.
+HETEROGENEOUS = """JobId=2 HetJobId=2 HetJobOffset=0 JobName=job.sh
+     Nodes=node1 CPU_IDs=0-1 Mem=100 GRES=gpu:a100:2(IDX:1,0)
+JobId=3 HetJobId=2 HetJobOffset=1 JobName=job.sh
+     Nodes=node[1-2] CPU_IDs=2 Mem=200 GRES=gpu:2(IDX:0,2)
+"""
+ARRAY = """JobId=1 ArrayJobId=1 ArrayTaskId=9 JobName=job.sh
+     Nodes=node1 CPU_IDs=0-1 Mem=100 GRES=
+JobId=8 ArrayJobId=1 ArrayTaskId=3 JobName=job.sh
+     Nodes=node[1-2] CPU_IDs=2-5 Mem=100 GRES=
+"""
 OAR_WITH_GPUS = """network_address = 'node1' , host = 'node1' , cpuset = '2' , gpudevice = '1' , type = 'default'
 network_address = 'node1' , host = 'node1' , cpuset = '3,7' , gpudevice = '1' , type = 'default'
 network_address = 'node2' , host = 'node2' , cpuset = '0' , gpudevice = '0' , type = 'default'
@@ -70,6 +82,22 @@ def test_slurm_tells_of_every_node(said, node1, node2):
     shares = told(SLURM_TWO_NODES, answers={SCONTROL: said})
     assert (shares.of("node1", True), shares.of("node2", False)) == (node1, node2)
     assert dict(shares.taken) == {"CPUs, memory and GPUs of each node": "`scontrol show job --details`"}
+
+
+def test_two_components_of_a_job_on_one_node_are_summed_up():
+    """A heterogeneous job of Slurm's has on that node what both have; of a node with one it is that one's."""
+    said = HETEROGENEOUS
+    shares = told(SLURM_HETEROGENEOUS, answers={(*SCONTROL[:-1], "2"): said})
+    assert shares.of("node1", True) == JobShare(("1", "0", "2"), None, 3, 300 * MB)
+    assert shares.of("node2", False) == JobShare(("0", "2"), None, 1, 200 * MB)
+    untold = told(SLURM_HETEROGENEOUS, answers={(*SCONTROL[:-1], "2"): said.replace("Mem=100", "Mem=0")})
+    assert untold.of("node1", True).memory_bytes is None
+
+
+def test_other_members_of_an_array_are_other_jobs():
+    """scontrol tells of all of them where the job's id is the array's, too."""
+    shares = told(SLURM_TWO_NODES, answers={SCONTROL: ARRAY})
+    assert (shares.of("node1", True).cpu_count, shares.of("node2", False).cpu_count) == (2, None)
 
 
 def test_slurm_without_its_command_tells_of_this_node():

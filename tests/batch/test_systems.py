@@ -144,6 +144,13 @@ def test_no_system_gives_secrets_on(row):
         (SLURM, {"SLURM_TASKS_PER_NODE": "1"}, 32, r"TASKS_PER_NODE is 1, .* 1 and not for the 4 .* \$SLURM_JOB_CPUS"),
         (SLURM, {"SLURM_TASKS_PER_NODE": "1", "SLURM_JOB_CPUS_PER_NODE": "2(x9)"}, 4, "one slot a node was taken"),
         (SLURM, {"SLURM_JOB_NUM_NODES": "9"}, 7, r"\$SLURM_JOB_NUM_NODES is 9, but \$SLURM_JOB_NODELIST makes it 4"),
+        (
+            SLURM_HETEROGENEOUS,
+            {"SLURM_HET_SIZE": "3"},
+            3,
+            r"\$SLURM_HET_SIZE is 3, but \$SLURM_JOB_NODELIST_HET_GROUP_0, \$.*_GROUP_1 makes it 2, which was taken",
+        ),
+        (SLURM_STEP, {"SLURM_HET_SIZE": "2"}, 8, r"\$SLURM_HET_SIZE is 2, but \$SLURM_JOB_NODELIST makes it 1"),
         (TORQUE, {"PBS_NP": "6"}, 4, r"\$PBS_NP is 6, but the file of \$PBS_NODEFILE makes it 4, which was taken"),
         (GRID_ENGINE, {"NSLOTS": "5"}, 2, r"\$NSLOTS is 5, but the file of \$PE_HOSTFILE makes it 2"),
         (LSF, {"LSB_DJOB_NUMPROC": "7"}, 6, r"\$LSB_DJOB_NUMPROC is 7, but \$LSB_MCPU_HOSTS makes it 6"),
