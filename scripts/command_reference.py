@@ -43,7 +43,8 @@ def reference() -> str:
 def _commands(name: str, group: click.Group) -> Iterator[tuple[str, click.Command]]:
     """The commands that do something, with their full names; those of groups come last."""
     context = click.Context(group)
-    found = {word: one for word in group.list_commands(context) if (one := group.get_command(context, word))}
+    every = {word: one for word in group.list_commands(context) if (one := group.get_command(context, word))}
+    found = {word: one for word, one in every.items() if not one.hidden}
     groups = {word: one for word, one in found.items() if isinstance(one, click.Group)}
     yield from ((f"{name} {word}", one) for word, one in found.items() if word not in groups)
     for word, inner in groups.items():

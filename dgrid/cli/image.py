@@ -37,6 +37,11 @@ Options = Callable[[Callable[..., Any]], Callable[..., Any]]
 class _ImageGroup(click.Group):
     """A signal ends the command like an error, so that what was begun is removed."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "" in args:  # of a DIR it would be taken for the present one
+            raise UsageError("an empty argument; is a variable on the command line not set?")
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         for signum in _STOPPING:
             signal.signal(signum, _stop)

@@ -15,6 +15,7 @@ from dgrid.cli.settings import find_settings
 from dgrid.config import LINKS
 from dgrid.errors import ManyNodesError, NodeError, UsageError
 from dgrid.plan.allocation import check_submitter
+from dgrid.report import count
 
 if TYPE_CHECKING:
     from dgrid.config import Settings
@@ -79,7 +80,7 @@ def _spread(
 
     stop = StopSignals()
     with stop.installed():
-        narrator.phase(f"looking for {image} on {len(nodes)} nodes")
+        narrator.phase(f"looking for {image} on {count(len(nodes), 'node')}")
         with open_machines(nodes, uid, settings, stop) as (machines, errors):
             unreached = tuple(error for error in errors if here_counts or error.node != nodes[0].name)
             targets = [one for one in machines if here_counts or not one.nodes[0].is_local]

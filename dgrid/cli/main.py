@@ -49,6 +49,13 @@ class _LateCommands(click.Group):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # the reader of what is shown has gone: `dgrid plan | head`
+            _drop_output()
+            return 128 + signal.SIGPIPE
+
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 

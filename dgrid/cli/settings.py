@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dgrid.batch.detect import ending_of
 from dgrid.config import Settings, read_settings
+from dgrid.errors import UsageError
 
 
 def find_settings(
@@ -18,6 +19,8 @@ def find_settings(
     engine_socket: str | None = None,
 ) -> Settings:
     """``/etc/dgrid/config.toml``, then the user's file, then what the command line says. Raises UsageError."""
+    if engine_socket == "":
+        raise UsageError("--engine-socket: the name is empty; is a variable on the command line not set?")
     own = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '/')}/.config"
     settings = read_settings((Path("/etc/dgrid/config.toml"), Path(own) / "dgrid" / "config.toml"))
     return replace(

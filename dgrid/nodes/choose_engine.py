@@ -105,6 +105,8 @@ def _nothing_found(findings: Findings, wanted: str, socket_path: str | None, ref
         refusals += _forbidden(findings, wanted)
     if not refusals:
         refusals.append("found no container engine" if wanted == "auto" else f"found no {wanted}")
-    if wanted != "docker" and not findings.has_podman:
+    if socket_path is not None:
+        refusals.append("this socket was named by --engine-socket, or engine_socket in the settings")
+    elif wanted != "docker" and not findings.has_podman:
         refusals.append("podman is not installed there either" if wanted == "auto" else "podman is not installed there")
     return "; ".join(refusals)

@@ -6,7 +6,7 @@ One master connection a node (ControlMaster in ssh_config(5)); commands and sock
 from __future__ import annotations
 
 import itertools
-import secrets
+import os
 import shutil
 import socket
 import subprocess
@@ -142,7 +142,7 @@ def connect(node: str, timeout_s: float) -> OpenSshLink:
     """Start the master and wait until it is logged in. Raises LinkError."""
     # Short, because a unix socket's path has at most 107 bytes and ssh appends 17 of its own while it binds.
     try:
-        directory = Path(tempfile.gettempdir(), f"dgrid-{secrets.token_hex(4)}")
+        directory = Path(tempfile.gettempdir(), f"dgrid-{os.urandom(4).hex()}")
         keeper = _make_kept(directory)
     except OSError as error:
         raise LinkError(node, f"there is no room on this machine for ssh's sockets ({error.strerror})") from error

@@ -39,7 +39,9 @@ class LogDirectory:
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"--log-dir {directory}: cannot be made ({error.strerror})") from error
+            raise UsageError(
+                f"--log-dir {directory}: cannot be made ({error.strerror}) — name a directory of yours"
+            ) from error
         if not os.access(directory, os.W_OK):
             raise UsageError(f"--log-dir {directory}: you may not write there")
 

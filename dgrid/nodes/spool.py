@@ -61,7 +61,9 @@ class Spool:
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 return  # it may have room when it is needed; if not, that is told then
-            raise UsageError(f"--spool: {directory} cannot be written ({error.strerror})") from error
+            raise UsageError(
+                f"--spool: {directory} cannot be written ({error.strerror}) — name a directory of yours"
+            ) from error
 
     def open(self) -> SpoolFile:
         """A new file, which nobody else can open.

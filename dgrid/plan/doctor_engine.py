@@ -43,6 +43,8 @@ def _called(engine: EngineFound) -> str:
 
 def _remedy(error: NodeError) -> str:
     what = error.what
+    if "socket was named" in what:
+        return "name the socket that an engine listens at, or none: dgrid then looks in the usual places"
     if isinstance(error, EngineTooOld):
         return "ask the administrators for Docker 20.10 or Podman 4.3, or newer"
     if "permission denied" in what.lower() or "group docker" in what:

@@ -27,6 +27,7 @@ _CURLY_QUOTES = "“”„‟‘’‚‛«»"
 _WORDS = {"True": "true", "False": "false", "None": "null", "TRUE": "true", "FALSE": "false", "NULL": "null"}
 _LATER = {"yes": "true", "no": "false", "on": "true", "off": "false"}
 _TOKEN = re.compile(r'"(?:[^"\\]+|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_A_VALUE = 'write one: "text", a number, true, false, a list [...] or an object {...}'
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -195,11 +196,11 @@ def _no_value(text: str, at: int) -> Guess:
         remedy = f"write {right}" if right else 'put it in double quotes: "..."'
         return at, "a word without quotes", remedy
     if text[at] in "]}":
-        return at, "a value is missing here", None
+        return at, "a value is missing here", _A_VALUE
     if text[at] in "+.-0123456789":
         return at, "this is no number as JSON writes them", "write digits, with at least one before a point"
     if text[at] in '":':
-        return at, "a value is expected here", None
+        return at, "a value is expected here", _A_VALUE
     return at, f"the character {_shown(text[at])} cannot stand here", "a value begins with a quote, a digit, [ or {"
 
 

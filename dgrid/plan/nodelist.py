@@ -141,6 +141,8 @@ def _parse_name(word: str, column: int) -> str:
 def _parse_host_name(word: str, column: int) -> str:
     good = _NAME.match(word)
     length = good.end() if good else 0
+    if word[length : length + 1] == "[":
+        raise _BadLineError(column + length, f"{_shown(word)} is a folded name; write one host on each line")
     if length < len(word):
         raise _BadLineError(column + length, f"{_shown(word)} contains {_shown(word[length])}, which no host name has")
     if word.startswith("-"):

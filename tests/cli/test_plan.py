@@ -170,3 +170,27 @@ def test_what_the_job_has_of_its_nodes_is_shown(job):
     shown = json.loads(dgrid("plan", "--dockdef=gpus.json", "--json", cwd=job, environment=free).stdout)
     assert shown["nodes"][0]["job"] is None
     assert shown["instances"][0]["body"]["HostConfig"]["DeviceRequests"][0]["Count"] == 3
+
+
+def test_a_reader_that_goes(job):
+    """`dgrid plan --json | head -c 9` ends quietly, as by SIGPIPE; what it writes is not made beforehand."""
+    many = {"containers": [*DEFINITION["containers"], {"name": "many", "image": "x", "scale": 2000}]}
+    (job / "job.json").write_text(json.dumps(many))
+    command = [sys.executable, "-m", "dgrid", "plan", "--json", "--oversubscribe", "--hostfile=nodes"]
+    process = subprocess.Popen(
+        [*command, "--dockdef=job.json"], cwd=job, env={"PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout.read(9) == b'{\n  "sess'
+    process.stdout.close()
+    assert b"Traceback" not in process.stderr.read()
+    assert process.wait(60) == 128 + 13
+
+
+@pytest.mark.parametrize("command", [("image", "build", ""), ("image", "init", ""), ("image", "spread", "")])
+def test_an_empty_argument(command, tmp_path):
+    """An empty variable in a script is not taken for the present directory."""
+    done = dgrid(*command, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "dgrid: an empty argument; is a variable on the command line not set?\n"
+    assert list(tmp_path.iterdir()) == []

@@ -65,6 +65,7 @@ def test_a_short_name_that_fits_two_hosts_is_an_error():
         (b"n1\nn\xc3\xa42\n", r'nodes:2:2: "n\xe42" contains "\xe4", which no host name has'),
         (b"n\xff2\n", r'nodes:1:2: "n\udcff2" contains "\udcff", which no host name has'),
         (b"n1\x1b[31m\n", r'nodes:1:3: "n1\x1b[31m" contains "\x1b", which no host name has'),
+        (b"n[1-3]\n", 'nodes:1:2: "n[1-3]" is a folded name; write one host on each line'),
         (b"n1;reboot\n", 'nodes:1:3: "n1;reboot" contains ";", which no host name has'),
         (b"  -oProxyCommand\n", 'nodes:1:3: "-oProxyCommand" begins with a hyphen, which no host name does'),
         (b"n1-.x\n", 'nodes:1:1: "n1-.x" is no host name: no part begins or ends with a hyphen'),
