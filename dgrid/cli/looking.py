@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -180,11 +179,7 @@ def _unfold(text: str) -> tuple[str, ...]:
     return names
 
 
-def _ask(argv: tuple[str, ...]) -> Finished | None:
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=_ASK_S, check=False)
-    except FileNotFoundError:
-        return None
-    except subprocess.TimeoutExpired:
-        return Finished(1, "", f"no answer within {_ASK_S:g} s")
-    return Finished(done.returncode, done.stdout, done.stderr)
+def _ask(command: tuple[str, ...]) -> Finished | None:
+    from dgrid.nodes.walltime import finish_command
+
+    return finish_command(command, _ASK_S)

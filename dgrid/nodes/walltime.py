@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dgrid.batch.query import Finished
 from dgrid.batch.remaining import Command
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.signals import StopSignals
@@ -24,19 +25,26 @@ _LONGEST_SLEEP_S = 3600.0  # then the batch system is asked again: walltimes are
 
 def ask(command: Command) -> str | None:
     """What a command of the batch system says; None if there is none, it fails, or does not end within 2 s."""
+    done = finish_command(command, _ANSWER_S)
+    return done.output if done and done.exit_code == 0 else None
+
+
+def finish_command(command: Command, answer_s: float) -> Finished | None:
+    """How a command of the batch system ended; with exit code 1 if not in time, None if it cannot be run."""
     try:
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=_ANSWER_S,
+            capture_output=True,
+            timeout=answer_s,
             check=False,
             start_new_session=True,
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:  # there is none, or the PATH has a directory that is closed to the user
         return None
-    return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+    except subprocess.TimeoutExpired:
+        return Finished(1, "", f"no answer within {answer_s:g} s")
+    return Finished(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
 
 def age_of_job(proc: Path = Path("/proc")) -> float | None:

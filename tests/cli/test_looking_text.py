@@ -80,3 +80,12 @@ def test_nodes_that_are_none_are_wrong_usage(nodes):
     """With the way to write them."""
     with pytest.raises(UsageError, match=r"write nodes as in node\[1-4,7\]"):
         find_places(replace(NOWHERE, nodes=nodes), {})
+
+
+def test_a_batch_system_whose_commands_may_not_be_run_is_none(tmp_path, monkeypatch):
+    """As where the PATH has a directory that is closed to the user: what is said is what to do."""
+    for name in ("squeue", "qstat", "oarstat", "bjobs", "condor_q", "flux"):
+        (tmp_path / name).write_text("#!/bin/sh\n")  # not executable: for exec(3) the same error
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match=r"--job 77: its nodes are unknown \(there is none of squeue, .* -w NODES"):
+        find_places(replace(NOWHERE, job="77"), {})
