@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from dgrid.errors import LabError
+from dgrid.lab.claim import check_free, give_back, is_anothers, take_name
 from dgrid.lab.down import down
 from dgrid.lab.execute import Command, capture
-from dgrid.lab.find import Lab, LabHost, find_lab, lab_names
+from dgrid.lab.find import Lab, LabHost, find_lab
 from dgrid.lab.machine import Machine
 from dgrid.lab.node_image import ensure_image
 from dgrid.lab.parallel import in_parallel
@@ -38,16 +40,13 @@ def up(
     Whatever goes wrong or interrupts it, nothing of the lab is left. Raises LabError when the name is taken, when the
     node image cannot be built, or when a host does not work within ``deadline_s``, with its log's last lines.
     """
-    if shape.name in lab_names(machine.client()):
-        raise LabError(
-            f"there is a lab {shape.name} already; choose another --name, "
-            f"or remove it with: dgrid lab down --name {shape.name}"
-        )
+    check_free(machine, shape.name)
     check_room(machine, shape)
-    tag = ensure_image(machine, shape.batch, say, build_env)
+    tag, claim = ensure_image(machine, shape.batch, say, build_env), uuid.uuid4().hex
+    check_free(machine, shape.name)  # an image may take minutes
     try:
         say(f"starting {shape.node_count} nodes and a frontend")
-        _create(machine, shape, tag)
+        _create(machine, shape, tag, claim)
         lab = find_lab(machine, shape.name)
         say("waiting until every host works")
         await_ready(machine, lab, deadline_s)
@@ -55,8 +54,7 @@ def up(
             say("joining the engines to a swarm")
             join_engines(machine, lab)
     except BaseException:
-        say("removing what was started")
-        down(machine, shape.name)
+        _remove(machine, shape.name, claim, say)
         raise
     return lab
 
@@ -68,16 +66,23 @@ def update(machine: Machine, lab: Lab) -> None:
     _install_dgrid(machine.client(), front)
 
 
-def _create(machine: Machine, shape: Shape, tag: str) -> None:
+def _remove(machine: Machine, name: str, claim: str, say: Callable[[str], None]) -> None:
+    """Removes the lab, unless the name is that of another start's: everything is found by the name."""
+    if is_anothers(machine, name, claim):
+        give_back(machine, name, claim)
+        return
+    say("removing what was started")
+    down(machine, name)
+
+
+def _create(machine: Machine, shape: Shape, tag: str, claim: str) -> None:
     import docker.errors
 
     client = machine.client()
-    network = object_name(shape.name, "net")
-    labels = {LABEL: shape.name}
     try:
-        client.create_network(network, driver="bridge", labels=labels)
+        take_name(machine, shape.name, claim)
         for volume in volumes(shape):
-            client.create_volume(volume, labels=labels)
+            client.create_volume(volume, labels={LABEL: shape.name})
         ids = in_parallel(lambda host: create_host(machine, shape, host, tag), shape.hosts)
         _install_dgrid(client, ids[0])
         in_parallel(lambda container_id: machine.client().start(container_id), tuple(ids))
