@@ -21,6 +21,7 @@ OPEN, OPENED, REFUSED, DATA, SEEN, END, EXIT, GONE, BYE = range(1, 10)
 _WINDOW = 1 << 20
 _CHUNK = 1 << 16
 _OUT_MOST = 1 << 21
+_CUT_MS = 100
 _HUNG_UP = select.POLLHUP | select.POLLERR | select.POLLNVAL
 
 
@@ -55,8 +56,8 @@ class Switch:
         self._wake_read, self.wake_descriptor = os.pipe()
         self._changing = threading.Lock()
         self._number = 0
-        self.has_ended = False
-        self.is_over = False
+        self.has_ended = self.is_over = False
+        self.stray = b""  # what came over the carrier and is no frame
         for descriptor in (source, sink, self._wake_read, self.wake_descriptor):
             os.set_blocking(descriptor, False)
 
@@ -66,25 +67,35 @@ class Switch:
             if self.has_ended:
                 raise OSError("the carrier has ended")
             self._fresh.append((channel, what))
-        self._wake()
+            self._wake()
 
     def stop(self) -> None:
         """From any thread: end the carrier, when what is to be written was."""
         with self._changing:
-            if self.has_ended:
-                return
             self._fresh.append((None, b""))
-        self._wake()
+            self._wake()
+
+    def cut(self) -> None:
+        """From any thread: end the carrier at once, whatever is to be written."""
+        with self._changing:
+            self.is_over = True
+            self._wake()
 
     def run(self) -> None:
-        """Until the carrier ends."""
+        """Until the carrier ends, or brings what is no frame."""
         try:
             while not self.is_over and self._turn():
                 pass
         except OSError:
             pass  # the carrier broke
+        finally:
+            self._end()
+
+    def _end(self) -> None:
         with self._changing:
             self.has_ended = True
+            os.close(self._wake_read)
+            os.close(self.wake_descriptor)
         left = [*self._channels.values(), *(channel for channel, _ in self._fresh if channel)]
         for channel in left:
             channel.refusal = channel.refusal or "the carrier has ended"
@@ -93,12 +104,12 @@ class Switch:
         with contextlib.suppress(OSError):
             self._send(BYE, 0)  # a carrier may stay when its far end has gone
             os.write(self._sink, self._out)
-        os.close(self._wake_read)
-        os.close(self.wake_descriptor)
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # it is awake, or has ended
-            os.write(self.wake_descriptor, b"w")
+        """While ``_changing`` is held: once it has ended, the descriptor may be somebody else's."""
+        if not self.has_ended:
+            with contextlib.suppress(BlockingIOError):  # it is awake
+                os.write(self.wake_descriptor, b"w")
 
     def _turn(self) -> bool:
         ready = dict(self._interests().poll())
@@ -156,9 +167,10 @@ class Switch:
             self._send(OPEN, self._number, what)
 
     def _flush(self) -> None:
-        with contextlib.suppress(OSError):
-            os.set_blocking(self._sink, True)
-            while self._out:
+        poll = select.poll()
+        poll.register(self._sink, select.POLLOUT)
+        while self._out and not self.is_over:
+            if poll.poll(_CUT_MS):
                 del self._out[: _written(self._sink, self._out)]
 
     def _send(self, kind: int, number: int, data: bytes = b"") -> None:
@@ -167,6 +179,9 @@ class Switch:
     def _take_frames(self) -> bool:
         while len(self._in) >= _HEADER.size:
             kind, number, length = _HEADER.unpack_from(self._in)
+            if not (OPENED if self._answer is None else OPEN) <= kind <= BYE or length > _CHUNK:
+                self.stray = bytes(self._in)
+                return False
             if len(self._in) < _HEADER.size + length:
                 return True
             data = bytes(self._in[_HEADER.size : _HEADER.size + length])
