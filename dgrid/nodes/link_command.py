@@ -10,6 +10,7 @@ import contextlib
 import os
 import select
 import shlex
+import signal
 import socket
 import subprocess
 import tempfile
@@ -25,7 +26,7 @@ from dgrid.nodes.link_local import UnixStream
 from dgrid.nodes.switch import Channel, Switch
 
 _READY, _LACKS = b"dgrid-carrier-ready\n", b"dgrid-carrier-lacks "
-_CLOSE_S = 5.0
+_CLOSE_S, _END_S = 5.0, 1.0
 _PROGRAM = """
 command -v python3 >/dev/null 2>&1 || { echo dgrid-carrier-lacks python3; exit 1; }
 exec python3 -c '
@@ -157,19 +158,21 @@ class CommandLink:
         return None, None
 
     def cut(self) -> None:
-        self._carrier.kill()
+        self._switch.cut()
+        self._thread.join(_CLOSE_S)
+        _end(self._carrier)
 
     def close(self) -> None:
         while self._residents:
             self._residents.pop().close()
         self._switch.stop()
         self._thread.join(_CLOSE_S)
-        for pipe in (self._carrier.stdin, self._carrier.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._switch.cut()  # the carrier may not take what is to be written
+        self._thread.join(_CLOSE_S)
+        _close_pipes(self._carrier)
         try:
             # What outlives the link, a leash that still removes something, keeps the carrier.
-            self._carrier.wait(timeout=1)
+            self._carrier.wait(timeout=_END_S)
         except subprocess.TimeoutExpired:
             return
         self._errors.close()
@@ -199,7 +202,9 @@ class CommandLink:
         return channel, stream
 
     def _dropped(self) -> LinkDropped:
-        return LinkDropped(self.node, f"the connection by `{self._name}` is lost ({_last_words(self._errors)})")
+        stray = self._switch.stray[:200].decode(errors="replace").strip().partition("\n")[0]
+        why = f"there was something else in it: {stray!r}" if self._switch.stray else _last_words(self._errors)
+        return LinkDropped(self.node, f"the connection by `{self._name}` is lost ({why})")
 
 
 def connect(node: str, command: tuple[str, ...], timeout_s: float) -> CommandLink:
@@ -221,8 +226,7 @@ def connect(node: str, command: tuple[str, ...], timeout_s: float) -> CommandLin
     try:
         _start(node, name, carrier, errors, timeout_s)
     except LinkError:
-        carrier.kill()
-        carrier.communicate()
+        _end(carrier)
         errors.close()
         raise
     return CommandLink(node, carrier, errors, shlex.join(command))
@@ -250,6 +254,23 @@ def _start(node: str, name: str, carrier: subprocess.Popen[bytes], errors: IO[by
         carrier.stdin.flush()
     except OSError as error:
         raise LinkError(node, f"`{name}` cannot connect ({_last_words(errors)})") from error
+
+
+def _end(carrier: subprocess.Popen[bytes]) -> None:
+    """And all of its group, as the command may be a wrapper. One that is not ours to kill has the end of its input."""
+    _close_pipes(carrier)
+    if carrier.returncode is None:  # else its number may be another's
+        # oarsh becomes the user oar: sources/core/tools/oardo.c.in of https://github.com/oar-team/oar.
+        with contextlib.suppress(PermissionError, ProcessLookupError):
+            os.killpg(carrier.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        carrier.wait(timeout=_END_S)
+
+
+def _close_pipes(carrier: subprocess.Popen[bytes]) -> None:
+    for pipe in filter(None, (carrier.stdin, carrier.stdout)):
+        with contextlib.suppress(OSError):  # what it did not take
+            pipe.close()
 
 
 def _last_words(errors: IO[bytes]) -> str:

@@ -1,6 +1,7 @@
 """The link by a command: what is particular to it. The command here is a shell, as a batch system's own would be."""
 
 import ast
+import os
 import subprocess
 import sys
 import threading
@@ -50,6 +51,83 @@ def test_a_command_that_does_not_connect_is_told(command, words):
     """With its own last words, in the node's name."""
     with pytest.raises(LinkError, match=f"node1: {words}"):
         link_command.connect("node1", command, 0.6)
+
+
+@pytest.fixture
+def not_ours(monkeypatch):
+    """Carriers of another user, as oarsh: no signal reaches them."""
+
+    def refuse(pid, number):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "kill", refuse)
+    monkeypatch.setattr(os, "killpg", refuse)
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        ("echo oarsh: no such node >&2; exit 1;", r"cannot connect \(oarsh: no such node\)"),
+        ("cat >/dev/null; exit 1;", r"brought no shell there within 0\.6 s"),
+        ("exec sleep 5;", r"brought no shell there within 0\.6 s"),
+    ],
+)
+def test_a_carrier_that_is_not_ours_to_kill_is_left_in_time(not_ours, before, words):
+    """Whether it ends with its input or not; the error is the same as of another."""
+    began = time.monotonic()
+    with pytest.raises(LinkError, match=f"node1: `/bin/sh` {words}"):
+        link_command.connect("node1", carrier(before), 0.6)
+    assert time.monotonic() - began < 4
+
+
+def test_a_carrier_that_is_not_ours_to_kill_can_be_cut(not_ours, link):
+    """Streams end at once, and it ends with its input."""
+    resident = link.stay("sleep 60")
+    link.cut()
+    assert link.is_lost()
+    assert resident.read_line(2) == ""
+    assert until(lambda: link._carrier.poll() is not None)
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""  # that of a dead one which nobody waits for is empty
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_wrapper_is_killed_with_what_it_has_started(tmp_path):
+    """In time: that its output stays open is no reason to wait."""
+    began = time.monotonic()
+    with pytest.raises(LinkError, match=r"`/bin/sh` brought no shell there within 1 s"):
+        link_command.connect("node1", carrier(f"sleep 25 & echo $! >{tmp_path}/pid; wait;"), 1)
+    assert time.monotonic() - began < 4
+    assert until(lambda: not is_running((tmp_path / "pid").read_text().strip()))
+
+
+def test_a_wrapper_is_cut_with_what_it_has_started():
+    """What does not notice the end of its input, too."""
+    made = link_command.connect("node1", carrier("sleep 25 & echo $! >&2;"), 10)
+    made._errors.seek(0)
+    pid = made._errors.readline().decode().strip()
+    assert is_running(pid)
+    made.cut()
+    assert until(lambda: not is_running(pid))
+    assert made.is_lost()
+    made.close()
+
+
+def test_other_text_in_its_output_ends_the_connection(tmp_path):
+    """With that text as the reason."""
+    warning = f"(until test -e {tmp_path}/go; do sleep 0.05; done; echo slurmstepd: low on memory) &"
+    made = link_command.connect("node1", carrier(warning), 10)
+    resident = made.stay("sleep 60")
+    (tmp_path / "go").touch()
+    assert resident.read_line(5) == ""
+    assert made.is_lost()
+    with pytest.raises(LinkDropped, match=r"is lost \(there was something else in it: 'slurmstepd: low on memory'\)"):
+        made.run("echo here", 5)
+    made.close()
 
 
 @pytest.mark.parametrize(
