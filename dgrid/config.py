@@ -8,6 +8,7 @@ engine = "podman"
 from __future__ import annotations
 
 import math
+import shlex
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
@@ -97,7 +98,9 @@ def _value(file: Path, key: str, value: Any) -> Any:
     if key in _CHOICES and value not in _CHOICES[key]:
         raise UsageError(f"{file}: nodes.{key} is one of {', '.join(_CHOICES[key])}")
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if types[key].startswith("str"):
+    if key == "carrier":
+        fits, right = isinstance(value, str) and _is_command(value), "a command, quoted as for a shell"
+    elif types[key].startswith("str"):
         fits, right = isinstance(value, str), "a text"
     elif types[key] == "int":
         fits, right = number and int(value) == value and value >= 1, "a whole number from 1 on"
@@ -108,3 +111,11 @@ def _value(file: Path, key: str, value: Any) -> Any:
     if not fits:
         raise UsageError(f"{file}: nodes.{key} cannot be {value!r}; it is {right}")
     return {"int": int, "float": float}.get(types[key], str)(value)
+
+
+def _is_command(text: str) -> bool:
+    try:
+        shlex.split(text)
+    except ValueError:
+        return False
+    return True

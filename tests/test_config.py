@@ -65,6 +65,11 @@ def test_a_whole_number_is_a_time_too(read):
         ("[nodes]\ncall_timeout_s = 0\n", "nodes.call_timeout_s cannot be 0; it is a number of seconds above 0"),
         ('[nodes]\nconnect_timeout_s = "10"\n', "nodes.connect_timeout_s cannot be '10'; "),
         ("[nodes]\nengine_socket = 1\n", "nodes.engine_socket cannot be 1; it is a text"),
+        (
+            '[nodes]\ncarrier = "srun \'x"\n',
+            'nodes.carrier cannot be "srun \'x"; it is a command, quoted as for a shell',
+        ),
+        ("[nodes]\ncarrier = 1\n", "nodes.carrier cannot be 1; it is a command"),
     ],
 )
 def test_each_mistake_has_its_message(read, content, message):
