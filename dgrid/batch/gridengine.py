@@ -21,8 +21,9 @@ def list_nodes(around: Surroundings) -> JobNodes:
         return JobNodes(((around.hostname, slots or 1),), "this machine, a job without a parallel environment", taken)
     path = around.environment["PE_HOSTFILE"]
     text = read_named(around, "PE_HOSTFILE").decode("utf-8", "surrogateescape")
-    pairs = [_host(line, path) for line in text.splitlines() if line.strip()]
-    nodes = checked(pairs, f"file {path}", text.strip())
+    file = f"file {path} of $PE_HOSTFILE"
+    pairs = [_host(line, file) for line in text.splitlines() if line.strip()]
+    nodes = checked(pairs, file, text.strip())
     named = "the file of $PE_HOSTFILE"
     listed = JobNodes(nodes, f"host file {path}", (("nodes and slots", named),))
     listed = compared(listed, around, "NSLOTS", listed.slots, named)
@@ -73,8 +74,8 @@ GRID_ENGINE = BatchSystem(
 )
 
 
-def _host(line: str, path: str) -> tuple[str, int]:
+def _host(line: str, file: str) -> tuple[str, int]:
     words = line.split()
     if len(words) < 2 or not words[1].isdecimal() or int(words[1]) < 1:
-        raise unreadable(f"file {path}", line, "a line is: host slots queue processors")
+        raise unreadable(file, line, "a line is: host slots queue processors")
     return words[0], int(words[1])

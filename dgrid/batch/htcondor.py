@@ -117,7 +117,7 @@ HTCONDOR = BatchSystem(
     # The parallel universe starts the script on every node. It is over when process 0 ends, and ends the others.
     rank="_CONDOR_PROCNO",
     rank_remedy="begin the job's script with: "
-    '[ "$_CONDOR_PROCNO" = 0 ] || exec sleep infinity  (HTCondor ends it when process 0 has ended)',
+    '[ "${_CONDOR_PROCNO:-0}" = 0 ] || exec sleep infinity  (HTCondor ends it when process 0 has ended)',
     # Nothing of _CONDOR_*, which is paths and addresses of the machine, but these. There is no variable with the id.
     also=frozenset({"BATCH_SYSTEM", "_CONDOR_JOB_IWD", "_CONDOR_NPROCS", "_CONDOR_SLOT"}),
     # condor_ssh needs an sshd of the job's own, and carries no environment; plain ssh is what works everywhere.

@@ -42,7 +42,7 @@ def of_node_file(around: Surroundings, variable: str, total: str | None = None) 
     ``total`` is the variable with the number of slots, to be compared.
     """
     path = around.environment[variable]
-    nodes = parse_node_file(read_named(around, variable), path)
+    nodes = parse_node_file(read_named(around, variable), f"${variable}: {path}")
     listed = JobNodes(nodes, f"node file {path}", (("nodes and slots", f"the file of ${variable}"),))
     return compared(listed, around, total, listed.slots, f"the file of ${variable}")
 

@@ -1,6 +1,7 @@
 """Each batch system: what is read from a job of its, and what is said of one that makes no sense."""
 
 import re
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -208,7 +209,7 @@ def test_jobs_of_one_machine():
         (LSF, {"LSB_MCPU_HOSTS": "hostA"}, r"\$LSB_MCPU_HOSTS is 'hostA', .* \"host1 2 host2 4\""),
         (LSF, {"LSB_MCPU_HOSTS": "hostA x"}, r"\$LSB_MCPU_HOSTS is 'hostA x'"),
         (GRID_ENGINE, {"PE_HOSTFILE": None, "NSLOTS": "many"}, r"\$NSLOTS is 'many'"),
-        (GRID_ENGINE, {"PE_HOSTFILE": "/tmp/nodes.7"}, r"file /tmp/nodes.7 is 'n1', .* host slots queue"),
+        (GRID_ENGINE, {"PE_HOSTFILE": "/tmp/nodes.7"}, r"/tmp/nodes.7 of \$PE_HOSTFILE is 'n1', .* host slots queue"),
         (HTCONDOR, {"_CONDOR_JOB_AD": "/tmp/nodes.7"}, r"\$_CONDOR_JOB_AD is '/tmp/nodes.7', .* 6 bytes without"),
     ],
 )
@@ -238,10 +239,37 @@ def test_a_file_that_has_gone(environment, variable):
     assert "No such file" in said
 
 
-def test_a_node_file_that_makes_no_sense():
-    """Its own error, with path and line."""
-    with pytest.raises(NodeFileError, match=r"/var/lib/oar/1:2:2: "):
-        read(OAR, files={"/var/lib/oar/1": "node1\nb;d\n"})
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("node1\nb;d\n", r"\$OAR_NODEFILE: /var/lib/oar/1:2:2: "),
+        ("", r"\$OAR_NODEFILE: /var/lib/oar/1: the file names no node"),
+    ],
+)
+def test_a_node_file_that_makes_no_sense(text, words):
+    """Its own error, with variable, path and line."""
+    with pytest.raises(NodeFileError, match=words):
+        read(OAR, files={"/var/lib/oar/1": text})
+
+
+def test_an_empty_host_file_of_grid_engines():
+    """Its variable is named as well."""
+    with pytest.raises(UsageError, match=r"pe_hostfile of \$PE_HOSTFILE is '', .* names no node"):
+        read(GRID_ENGINE, files={GRID_ENGINE["PE_HOSTFILE"]: "\n"})
+
+
+def test_the_line_for_htcondors_scripts_waits_on_the_other_nodes_alone():
+    """In a vanilla job, where the variable is not set, it goes on."""
+    job = detect_in(around(HTCONDOR, {"_CONDOR_PROCNO": "1"}))
+    assert job is not None
+    line = re.search(r"\[ .* exec sleep infinity", other_rank(job) or "")
+    assert line is not None
+    script = line[0].replace("sleep infinity", "echo waits") + "; echo goes on"
+    said = [
+        subprocess.run(["/bin/sh", "-c", script], env=set_there, capture_output=True, text=True, check=False).stdout
+        for set_there in ({}, {"_CONDOR_PROCNO": "0"}, {"_CONDOR_PROCNO": "1"})
+    ]
+    assert said == ["goes on\n", "goes on\n", "waits\n"]
 
 
 @pytest.mark.parametrize(
@@ -269,7 +297,7 @@ def test_flux_without_its_command():
 @pytest.mark.parametrize(
     ("environment", "changes", "words"),
     [
-        (HTCONDOR, {"_CONDOR_PROCNO": "1"}, r'process 1 .* begin .* \[ "\$_CONDOR_PROCNO" = 0 \] \|\| exec sleep'),
+        (HTCONDOR, {"_CONDOR_PROCNO": "1"}, r'process 1 .* begin .* \[ "\$\{_CONDOR_PROCNO:-0\}" = 0 \] \|\| exec'),
         (FLUX, {"FLUX_TASK_RANK": "3"}, "process 3 .*flux batch"),
         (SLURM, {"SLURM_PROCID": "2"}, "process 2 .* without srun"),
         (SLURM_WITH_TORQUE_COMMANDS, {"SLURM_PROCID": "1"}, "process 1 of those that Slurm .* without srun"),
