@@ -29,16 +29,11 @@ SYSTEMS: tuple[BatchSystem, ...] = (FLUX, HTCONDOR, OAR, GRID_ENGINE, LSF, TORQU
 _LIKE_PBS = (TORQUE, PBS)
 
 
-def detect(environment: Mapping[str, str]) -> BatchJob | None:
-    """``detect({"PBS_JOBID": "12.head", "PBS_NODEFILE": "/aux/12.head"}).job_id == "12.head"``.
-
-    None outside any job. Files and commands are not asked: HTCondor tells no job id then.
-    """
-    return detect_in(Surroundings(environment))
-
-
 def detect_in(around: Surroundings) -> BatchJob | None:
-    """The same, with what is said in files and by commands."""
+    """``detect_in(Surroundings({"PBS_JOBID": "12.head", "PBS_NODEFILE": "/aux/12.head"})).job_id == "12.head"``.
+
+    With what is said in files and by commands. None outside any job.
+    """
     rows = _shown(around.environment)
     if not rows:
         return None
@@ -63,10 +58,10 @@ def row_of(name: str | None) -> BatchSystem | None:
 
 def nodes_of(job: BatchJob, around: Surroundings) -> JobNodes:
     """The nodes and slots of the job that this process is in. Raises UsageError and NodeFileError."""
-    row = row_of(job.system)
-    if row is None or not row.tells_nodes(job.said):
+    row = next(row for row in SYSTEMS if row.name == job.system)
+    if not row.tells_nodes(job.said):
         raise UsageError(
-            f"this is a job of {job.system}, but ${job.node_file_variable} is not set, so its nodes are unknown — "
+            f"this is a job of {job.system}, but ${row.nodes_in[0]} is not set, so its nodes are unknown — "
             "give them with --hostfile, or use this machine alone with --local 1"
         )
     return row.list_nodes(replace(around, environment=job.said))

@@ -6,7 +6,7 @@ import re
 
 from dgrid.batch.listing import JobNodes, checked, compared, number_of, read_named, unreadable
 from dgrid.batch.shares import JobShares, own_gpus
-from dgrid.batch.sources import Sources, Surroundings, duration
+from dgrid.batch.sources import Sources, Surroundings, left_by_age
 from dgrid.batch.system import BatchSystem
 
 
@@ -42,9 +42,7 @@ def time_left(sources: Sources, job_id: str) -> float | None:
     """
     said = sources.ask(("qstat", "-j", job_id)) or ""
     found = re.search(r"^hard[_ ]resource_list:\s.*?\bh_rt=([\d:]+)", said, re.MULTILINE)
-    limit_s = duration(found[1]) if found else None
-    age_s = sources.age_s() if limit_s is not None else None
-    return None if limit_s is None or age_s is None else limit_s - age_s
+    return left_by_age(sources, found[1] if found else "")
 
 
 GRID_ENGINE = BatchSystem(

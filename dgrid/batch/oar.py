@@ -54,7 +54,7 @@ def _share(resources: list[dict[str, str]], has_gpus: bool) -> JobShare:
 
 def time_left(sources: Sources, _job_id: str) -> float | None:
     """The walltime stands in the environment, the start does not."""
-    return left_by_age(sources, "OAR_JOB_WALLTIME_SECONDS")
+    return left_by_age(sources, sources.environment.get("OAR_JOB_WALLTIME_SECONDS", ""))
 
 
 def oar_json(output: str) -> tuple[str, ...]:
@@ -69,7 +69,6 @@ OAR = BatchSystem(
     job_id="OAR_JOB_ID",
     list_nodes=list_nodes,
     nodes_in=_FILES,
-    node_file="OAR_NODEFILE",
     job_name="OAR_JOB_NAME",
     owner="OAR_USER",
     submit_directory="OAR_O_WORKDIR",

@@ -106,7 +106,6 @@ PBS = BatchSystem(
     job_id="PBS_JOBID",
     list_nodes=list_nodes,
     nodes_in=("PBS_NODEFILE",),
-    node_file="PBS_NODEFILE",
     job_name="PBS_JOBNAME",
     owner="PBS_O_LOGNAME",
     submit_directory="PBS_O_WORKDIR",

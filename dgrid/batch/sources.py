@@ -55,8 +55,8 @@ def duration(text: Any) -> float | None:
         return None
 
 
-def left_by_age(sources: Sources, variable: str) -> float | None:
-    """The walltime that a variable gives, less the age of the job's first process."""
-    limit_s = duration(sources.environment.get(variable, ""))
+def left_by_age(sources: Sources, walltime: str) -> float | None:
+    """The walltime, as "1:30:00" or seconds, less the age of the job's first process; "" is none."""
+    limit_s = duration(walltime)
     age_s = sources.age_s() if limit_s is not None else None
     return None if limit_s is None or age_s is None else limit_s - age_s

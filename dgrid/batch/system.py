@@ -32,8 +32,8 @@ class BatchSystem:
     ``shares`` reads which GPUs, CPUs and memory of each node are the job's; None where just CUDA's variable may tell.
 
     ``list_nodes`` reads nodes and slots; ``nodes_in`` are the variables of which one must be set for it, none if it
-    needs none, and ``node_file`` is the one that names a file with a line a slot. ``rank`` is the variable that is "0"
-    in the process that is to run dgrid, where the system starts several, and ``rank_remedy`` what to do.
+    needs none. ``rank`` is the variable that is "0" in the process that is to run dgrid, where the system starts
+    several, and ``rank_remedy`` what to do.
 
     ``prefixes``: the system's own variables, which every container gets, with ``also`` and without ``withheld``.
 
@@ -50,7 +50,6 @@ class BatchSystem:
     job_id: str
     list_nodes: Callable[[Surroundings], JobNodes]
     nodes_in: tuple[str, ...] = ()
-    node_file: str = ""
     job_name: str = ""
     owner: str = ""
     submit_directory: str = ""
@@ -95,8 +94,6 @@ class BatchJob:
 
     system: str
     job_id: str | None
-    node_file: str | None
-    node_file_variable: str
     variables: tuple[tuple[str, str], ...]
     ended_by: str | None = None
     leaves_s: float | None = None
@@ -137,8 +134,6 @@ def read_job(
     return BatchJob(
         system=system.name,
         job_id=told(system.job_id),
-        node_file=told(system.node_file),
-        node_file_variable=(*system.nodes_in, system.node_file)[0],
         variables=tuple((name, said[name]) for name in sorted(around.environment) if _given_on(system, name)),
         ended_by=ends.name,
         leaves_s=ends.leaves_s,

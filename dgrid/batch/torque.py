@@ -37,7 +37,7 @@ def time_left(sources: Sources, job_id: str) -> float | None:
     found = re.search(
         r"^\s*Walltime\.Remaining = ([\d:]+)\s*$", sources.ask(("qstat", "-f", job_id)) or "", re.MULTILINE
     )
-    return duration(found[1]) if found else left_by_age(sources, "PBS_WALLTIME")
+    return duration(found[1]) if found else left_by_age(sources, sources.environment.get("PBS_WALLTIME", ""))
 
 
 def torque_text(output: str) -> tuple[str, ...]:
@@ -53,7 +53,6 @@ TORQUE = BatchSystem(
     job_id="PBS_JOBID",
     list_nodes=list_nodes,
     nodes_in=("PBS_NODEFILE",),
-    node_file="PBS_NODEFILE",
     job_name="PBS_JOBNAME",
     owner="PBS_O_LOGNAME",
     submit_directory="PBS_O_WORKDIR",
