@@ -9,7 +9,6 @@ import pwd
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -20,12 +19,10 @@ from dgrid.batch.marking_group import marking_group
 from dgrid.batch.sources import Surroundings
 from dgrid.batch.system import BatchJob
 from dgrid.cli.settings import find_settings
-from dgrid.cli.surroundings import surroundings
+from dgrid.cli.surroundings import read_limited, surroundings
 from dgrid.errors import UsageError
 from dgrid.plan.allocation import Allocation, Node, Submitter, ThisHost, Told, allocate, this_machine
 from dgrid.plan.nodelist import is_address, parse_node_file
-
-_LARGEST_NODE_FILE_BYTES = 16 * 1024 * 1024
 
 
 def allocation_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -184,15 +181,9 @@ def _group_names(gids: Iterable[int]) -> Iterator[tuple[int, str]]:
 
 
 def _read(path: str) -> bytes:
-    try:
-        with Path(path).open("rb") as file:
-            text = file.read(_LARGEST_NODE_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"{path}: cannot read the node file ({why}) — give the path of the job's node file") from error
-    if len(text) > _LARGEST_NODE_FILE_BYTES:
-        raise UsageError(f"{path}: more than 16 MiB, so this is no node file — give a file with one host name a line")
-    return text
+    return read_limited(
+        path, "the node file", "give the path of the job's node file", "give a file with one host name a line"
+    )
 
 
 def _this_host(nodes: Iterable[str]) -> ThisHost:
