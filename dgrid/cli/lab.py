@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import pwd
-import signal
 from pathlib import Path
 from typing import Any
 
 import click
 
 from dgrid.cli.lab_hosts import COMMANDS, caches, lab_name, open_shell, running_lab, say, this_machine
-from dgrid.errors import Stopped, UsageError
+from dgrid.cli.lab_stopping import stopping
+from dgrid.errors import UsageError
 from dgrid.lab.find import find_lab, lab_names
 from dgrid.lab.machine import failures_told
 from dgrid.lab.shape import (
@@ -27,7 +27,6 @@ from dgrid.lab.shape import (
     parse_port,
 )
 
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PROXY_NAMES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
@@ -58,7 +57,10 @@ def lab() -> None:
     "--engine", type=click.Choice([one.value for one in NodeEngine]), default="docker", show_default=True,
     help="What runs containers on the nodes. With podman there is no dockerd.",
 )  # fmt: skip
-@click.option("--slots", default=4, show_default=True, help="Slots of each node (ppn).")
+@click.option(
+    "--slots", metavar="INTEGER", type=click.IntRange(1), default=4, show_default=True,
+    help="Slots of each node (ppn).",
+)  # fmt: skip
 @click.option("--swarm", is_flag=True, help="Join the nodes' engines to a swarm, for overlay networks.")
 @click.option(
     "--volume", "-v", "volumes", metavar="HOST:CONTAINER[:ro]", multiple=True,
@@ -86,11 +88,9 @@ def up(name: str, connect: bool, timeout: int, quiet: bool, **wanted: Any) -> No
 
     shape = _shape(name, **wanted)
     build_env = {key: os.environ[key] for key in _PROXY_NAMES if key in os.environ}
-    before = [(signum, signal.signal(signum, _stop)) for signum in _STOPPING]
-    machine = this_machine()
-    found = start_lab(machine, shape, (lambda _text: None) if quiet else say, build_env, timeout)
-    for signum, action in before:
-        signal.signal(signum, action)
+    with stopping():
+        machine = this_machine()
+        found = start_lab(machine, shape, (lambda _text: None) if quiet else say, build_env, timeout)
     name_given = "" if name == "lab" else f" --name {name}"
     if not quiet:
         say(f"lab {name} is up; try: dgrid lab ssh{name_given}")
@@ -144,12 +144,6 @@ def _caller() -> str:
         return f"user{os.getuid()}"
 
 
-def _stop(signum: int, _frame: Any) -> None:
-    for each in _STOPPING:
-        signal.signal(each, signal.SIG_IGN)  # what was begun is being removed: that takes two seconds
-    raise Stopped(signum, signal.Signals(signum).name)
-
-
 def _shape(
     name: str,
     nodes: int,
@@ -165,22 +159,33 @@ def _shape(
     here = str(Path.cwd())
     binds = [parse_bind(text, here) for text in volumes]
     for bind in binds:
-        if not Path(bind.source).exists():
-            raise UsageError(f"there is no {bind.source} on this machine, which was to be a volume at {bind.target}")
+        _check_source(bind)
     if data is not None:
         binds.append(Bind(_data_directory(Path(here, data), people[0]), "/data"))
     published = tuple(parse_port(text) for text in ports)
     return Shape(name, nodes, Batch(batch), NodeEngine(engine), slots, swarm, people, tuple(binds), published)
 
 
+def _check_source(bind: Bind) -> None:
+    use = f"{bind.source} on this machine, which was to be a volume at {bind.target}"
+    try:
+        there = Path(bind.source).exists()
+    except OSError as error:
+        raise UsageError(f"cannot look at {use} ({error.strerror}); choose what you can reach") from error
+    if not there:
+        raise UsageError(f"there is no {use}")
+
+
 def _data_directory(path: Path, user: LabUser) -> str:
     """Made for the lab's user, unless it is there."""
-    if not path.exists():
-        try:
+    try:
+        if not path.exists():
             path.mkdir(parents=True)
             os.chown(path, user.uid, user.gid)
-        except OSError as error:
-            raise UsageError(f"cannot make {path} for --data: {error.strerror}") from error
+    except OSError as error:
+        raise UsageError(
+            f"cannot have {path} for --data ({error.strerror}); choose a directory in which you may write"
+        ) from error
     return str(path)
 
 

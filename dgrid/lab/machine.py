@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DEFAULT_ENGINE = "unix:///run/docker.sock"
 
+_LOOK = "see that an engine listens there and that $DOCKER_HOST is right; unset, it is this machine's own engine"
 _INSTALL = "install and start one (Debian: apt-get install docker.io; in a checkout of dgrid: scripts/prepare up)"
 
 
@@ -45,14 +46,16 @@ def machine_at(base_url: str) -> Machine:
     Raises LabError that says what to do when there is none, or when the user may not use it.
     """
     import docker.errors
-    import requests.exceptions
+    import paramiko
 
     _try_socket(base_url)
     try:
         client = _client(base_url, "auto", timeout_s=10)
         return Machine(base_url, client.api_version, int(client.info().get("CgroupVersion") or 1))
-    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
-        raise LabError(f"the container engine at {base_url} does not answer ({error}); {_INSTALL}") from error
+    except (docker.errors.DockerException, paramiko.SSHException, OSError, EOFError, ValueError) as error:
+        # OSError: what requests and sockets raise, those of ssh:// too. ValueError: a port that is no number.
+        remedy = _INSTALL if base_url.startswith("unix://") else _LOOK
+        raise LabError(f"the container engine at {base_url} does not answer ({error}); {remedy}") from error
 
 
 @contextmanager
@@ -90,4 +93,4 @@ def _try_socket(base_url: str) -> None:
                 "let root add you to the group docker (adduser NAME docker), and log in again"
             ) from error
         except OSError as error:
-            raise LabError(f"no container engine answers at {path} ({error.strerror}); {_INSTALL}") from error
+            raise LabError(f"no container engine answers at {path} ({error.strerror or error}); {_INSTALL}") from error

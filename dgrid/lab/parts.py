@@ -86,7 +86,7 @@ def host_config(request: HostRequest, network: str, cgroup_version: int) -> dict
     return {
         "Binds": binds,
         "NetworkMode": network,
-        "PortBindings": {f"{port.front}/tcp": [_here(port)] for port in request.ports},
+        "PortBindings": _bindings(request.ports),
         "CgroupnsMode": "host" if cgroup_version == 1 else "private",
         "CapAdd": ["ALL"],
         "CapDrop": ["SYS_RESOURCE"],
@@ -97,6 +97,13 @@ def host_config(request: HostRequest, network: str, cgroup_version: int) -> dict
         "Init": True,
         "RestartPolicy": {"Name": "no"},
     }
+
+
+def _bindings(ports: tuple[Port, ...]) -> dict[str, list[dict[str, str]]]:
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for port in ports:
+        bindings.setdefault(f"{port.front}/tcp", []).append(_here(port))
+    return bindings
 
 
 def _here(port: Port) -> dict[str, str]:

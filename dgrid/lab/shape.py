@@ -102,6 +102,9 @@ class Shape:
         check_name(self.name)
         if not 1 <= self.node_count <= _MOST_NODES:
             raise UsageError(f"a lab has 1 to {_MOST_NODES} nodes, not {self.node_count}")
+        if self.slots < 1:
+            raise UsageError(f"a node has a slot at least, not {self.slots}")
+        _check_ports(self.ports)
         if self.swarm and self.engine is NodeEngine.PODMAN:
             raise UsageError("--swarm joins Docker engines; it does not go with --engine podman")
 
@@ -120,6 +123,16 @@ def check_name(name: str) -> None:
     """Raises UsageError unless ``name`` can be the name of a lab, as ``dev`` or ``t4711``."""
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot be a lab's name: use at most 31 small letters, digits and hyphens")
+
+
+def _check_ports(ports: tuple[Port, ...]) -> None:
+    for port in ports:
+        fronts = [str(other.front) for other in ports if other.here == port.here]
+        if len(fronts) > 1:
+            raise UsageError(
+                f"port {port.here} of this machine is published more than once (for the frontend's "
+                f"{', '.join(fronts)}); choose another one for each"
+            )
 
 
 def parse_bind(text: str, directory: str) -> Bind:

@@ -8,16 +8,18 @@ import socket
 import socketserver
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cluster import dgrid
 
-from dgrid.errors import LabError, UsageError
-from dgrid.lab.machine import machine_at
+from dgrid.cli.lab import lab
+from dgrid.errors import DgridError, LabError, UsageError
+from dgrid.lab.machine import Machine, machine_at
 from dgrid.lab.node_image import image_tag
 from dgrid.lab.parts import host_config, host_request, volumes
-from dgrid.lab.room import available_bytes, check_memory
+from dgrid.lab.room import available_bytes, check_memory, check_room
 from dgrid.lab.shape import (
     Batch,
     Bind,
@@ -70,6 +72,16 @@ def test_a_lab_has_a_node_at_least():
         Shape("x", 0)
 
 
+@pytest.mark.parametrize("slots", [0, -3])
+def test_a_node_has_a_slot_at_least(slots):
+    """Fewer are refused on the command line, and wherever else a shape is made."""
+    with pytest.raises(UsageError, match=f"a node has a slot at least, not {slots}"):
+        Shape("x", slots=slots)
+    done = dgrid("lab", "up", "--name", "never", "--slots", str(slots), DOCKER_HOST="unix:///none")
+    assert done.returncode == 2
+    assert f"Invalid value for '--slots': {slots} is not in the range" in done.stderr
+
+
 def test_nodes_keep_their_names_when_others_go():
     """The numbers of nodes need not be one after the other."""
     assert Shape("x", 2, numbers=(2, 5)).hosts == ("front", "node2", "node5")
@@ -105,6 +117,31 @@ def test_ports_are_the_frontends():
     assert bindings == [{"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}]}, {}]
 
 
+def test_two_ports_of_this_machine_for_one_of_the_frontends():
+    """Both are published."""
+    config = host_config(host_request(Shape("x", ports=(Port(8080, 80), Port(8081, 80))), "front"), "n", 2)
+    assert [one["HostPort"] for one in config["PortBindings"]["80/tcp"]] == ["8080", "8081"]
+
+
+def test_one_port_of_this_machine_for_two_of_the_frontends():
+    """It is refused before anything is started."""
+    done = dgrid(
+        "lab", "up", "--name", "never", "-p", "8080:80", "-p", "8080:81", "-p", "8081:80", DOCKER_HOST="unix:///none"
+    )
+    assert (done.returncode, done.stderr) == (
+        2,
+        "dgrid: port 8080 of this machine is published more than once (for the frontend's 80, 81); "
+        "choose another one for each\n",
+    )
+
+
+def test_a_port_that_only_root_may_have():
+    """dockerd is root: what this user may not do says nothing."""
+    here = Machine("unix:///run/docker.sock", "1.41", 1)
+    shape = Shape("x", 1, Batch.NONE, NodeEngine.PODMAN, ports=(Port(7, 80),))
+    assert _as_nobody(lambda: check_room(here, shape)) == "nothing"
+
+
 @pytest.mark.parametrize("text", ["", "80", "80:", "0:80", "80:70000", "a:b"])
 def test_what_are_no_ports(text):
     """It is said how to write them."""
@@ -134,6 +171,34 @@ def test_a_directory_that_is_not_there(tmp_path: Path):
     )
 
 
+OUT_OF_REACH = pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        (("-v", "PLACE:/y"), "cannot look at PLACE on this machine, which was to be a volume at /y (WHY); choose what"),
+        (("--data", "PLACE"), "cannot have PLACE for --data (WHY); choose a directory in which you may write"),
+    ],
+)
+
+
+@OUT_OF_REACH
+def test_a_directory_of_which_nothing_may_be_known(tmp_path: Path, option: tuple[str, str], told: str):
+    """It is behind one that is closed to the user: which, why, and what to do."""
+    (tmp_path / "closed").mkdir(mode=0)
+    place = f"{tmp_path}/closed/x"
+    argv = ["up", "--name", "never", *(word.replace("PLACE", place) for word in option)]
+    refusal = _as_nobody(lambda: lab.main(argv, standalone_mode=False))
+    assert refusal.startswith(told.replace("PLACE", place).replace("WHY", "Permission denied"))
+
+
+@OUT_OF_REACH
+def test_a_directory_that_cannot_be(tmp_path: Path, option: tuple[str, str], told: str):
+    """Its name is too long, which is said."""
+    place = f"{tmp_path}/{'x' * 300}"
+    done = dgrid("lab", "up", "--name", "never", *(word.replace("PLACE", place) for word in option))
+    assert done.returncode == 2
+    assert done.stderr.startswith("dgrid: " + told.replace("PLACE", place).replace("WHY", "File name too long"))
+
+
 def test_memory_for_as_many_nodes():
     """What is needed, what there is, and what would fit are said in numbers."""
     check_memory(Shape("x", 10), 1300 << 20)
@@ -142,6 +207,12 @@ def test_memory_for_as_many_nodes():
     assert str(caught.value) == (
         "10 nodes need about 1225 MiB of memory before any job (110 MiB a node, 125 MiB the frontend), "
         "and this machine has 1000 MiB free; try --nodes 7, or end what else runs here"
+    )
+    with pytest.raises(LabError) as caught:
+        check_memory(Shape("x", 3), 250 << 20, has_front=True)
+    assert str(caught.value) == (
+        "3 nodes need about 330 MiB of memory before any job (110 MiB a node), "
+        "and this machine has 250 MiB free; try dgrid lab add --name x 2, or end what else runs here"
     )
     with pytest.raises(LabError, match="has 200 MiB free; end what else runs here"):
         check_memory(Shape("x", 1), 200 << 20)
@@ -223,6 +294,24 @@ def test_a_machine_without_an_engine(tmp_path: Path):
     assert "apt-get install docker.io" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("base_url", "reason"),
+    [
+        ("ssh://127.0.0.1:1", "Unable to connect to port 1 on 127.0.0.1"),
+        ("ssh://no-such-host.invalid", "[Errno -"),
+        ("tcp://127.0.0.1:a", "Port could not be cast to integer value as 'a'"),
+    ],
+)
+def test_an_engine_elsewhere_that_cannot_be_reached(base_url: str, reason: str):
+    """The message names it, why, and where it was named."""
+    done = dgrid("lab", "list", DOCKER_HOST=base_url)
+    assert done.returncode == 125
+    assert done.stderr.startswith(f"dgrid: the container engine at {base_url} does not answer (")
+    assert reason in done.stderr
+    assert "; see that an engine listens there and that $DOCKER_HOST is right" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_an_engine_one_may_not_use(tmp_path: Path):
     """A refused user is told which group is missing."""
     path = tmp_path / "engine.sock"
@@ -230,7 +319,7 @@ def test_an_engine_one_may_not_use(tmp_path: Path):
         server.bind(str(path))
         server.listen()
         path.chmod(0)
-        assert "add you to the group docker" in _refusal(f"unix://{path}")
+        assert "add you to the group docker" in _as_nobody(lambda: machine_at(f"unix://{path}"))
 
 
 def test_an_engine_that_fails(tmp_path: Path):
@@ -260,9 +349,10 @@ def test_an_engine_that_fails(tmp_path: Path):
     assert (done.returncode, done.stderr) == (125, "dgrid: this machine's engine failed: disk is full\n")
 
 
-def _refusal(base_url: str) -> str:
-    """What somebody who is not root is told: root may open every socket, so a child of root becomes nobody."""
+def _as_nobody(action: Callable[[], object]) -> str:
+    """What somebody who is not root is told: root may open everything, so a child of root becomes nobody."""
     import docker.errors  # noqa: F401  # as nobody, root's packages may be out of reach
+    import paramiko  # noqa: F401  # likewise
 
     read, write = os.pipe()
     child = os.fork()
@@ -270,8 +360,9 @@ def _refusal(base_url: str) -> str:
         try:
             if os.getuid() == 0:
                 os.setuid(65534)
-            machine_at(base_url)
-        except LabError as error:
+            action()
+            os.write(write, b"nothing")
+        except DgridError as error:
             os.write(write, str(error).encode())
         finally:
             os._exit(0)
