@@ -21,7 +21,7 @@ lab_name = click.option(
 )
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(context_settings={"allow_interspersed_args": False})
 @lab_name
 @click.option("--as", "user", help="Who runs it: the lab's own user if not given, the second one, or root.")
 @click.option("--on", "host", default=FRONT, show_default=True, help="On which host.")
@@ -85,6 +85,8 @@ def logs(name: str, follow: bool, tail: int, host: str | None, service: str | No
         raise UsageError("--follow needs a host, as in: dgrid lab logs --follow node1")
     machine = this_machine()
     found = running_lab(machine, name)
+    if follow and host:
+        _check_running(found, host)
     wanted = find_logs(machine, found, host, service)
     if follow and host:
         _run(machine, found, host, follow_command(wanted, tail))
@@ -175,10 +177,14 @@ def _run(machine: Machine, found: Lab, host: str, command: Command) -> None:
     """Ends the program with the command's exit code."""
     from dgrid.cli.streams import join_streams
 
-    target = found.host(host)
-    if target.state != "running":
-        raise LabError(f"{host} of lab {found.shape.name} is not running but {target.state}")
-    sys.exit(join_streams(machine, target.container_id, command))
+    _check_running(found, host)
+    sys.exit(join_streams(machine, found.host(host).container_id, command))
+
+
+def _check_running(found: Lab, host: str) -> None:
+    state = found.host(host).state
+    if state != "running":
+        raise LabError(f"{host} of lab {found.shape.name} is not running but {state}")
 
 
 def caches() -> Path:

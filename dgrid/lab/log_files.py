@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dgrid.errors import LabError
+from dgrid.errors import LabError, UsageError
 from dgrid.lab.execute import Command, capture
 from dgrid.lab.find import Lab, LabHost
 from dgrid.lab.machine import Machine
@@ -50,8 +50,14 @@ def last_lines(machine: Machine, log: LogFile, number: int) -> bytes:
 
 
 def follow_command(logs: tuple[LogFile, ...], number: int) -> Command:
-    """What shows the logs of one host as they grow."""
-    return Command("root", ("tail", "-n", str(number), "-F", *(log.path for log in logs if log.path != START)))
+    """What shows the logs of one host as they grow. Raises UsageError where none of them is a file there."""
+    files = tuple(log.path for log in logs if log.path != START)
+    if not files:
+        raise UsageError(
+            f"{START} is no file of {logs[0].host.host}'s, and cannot be followed; "
+            "show it without --follow, or follow another log"
+        )
+    return Command("root", ("tail", "-n", str(number), "-F", *files))
 
 
 def _logs_of(machine: Machine, host: LabHost) -> list[LogFile]:

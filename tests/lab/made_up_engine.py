@@ -26,7 +26,8 @@ Answer = tuple[int, Any]
 class Engine:
     """``before`` is called with each request, as in "POST /networks/create", and may change what there is.
 
-    ``output`` is what a command prints, by its argv; ``commands`` are those that ran, with their hosts' names.
+    ``output`` is what a command prints, ``exit_code`` what it ends with, by its argv; ``commands`` are those that ran,
+    with their hosts' names.
     """
 
     containers: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -37,6 +38,7 @@ class Engine:
     executions: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
     before: Callable[[str], None] = lambda _request: None
     output: Callable[[list[str]], bytes] = lambda _argv: b""
+    exit_code: Callable[[list[str]], int] = lambda _argv: 0
 
     def has_lab(self, shape: Shape, **states: str) -> None:
         """A lab that runs; hosts are in another state that is given by name."""
@@ -156,6 +158,10 @@ def _start_exec(engine: Engine, found: re.Match[str], _query: dict[str, str], _b
     return 101, engine.output(engine.executions[found[1]][1])
 
 
+def _inspect_exec(engine: Engine, found: re.Match[str], _query: dict[str, str], _body: Any) -> Answer:
+    return 200, {"ExitCode": engine.exit_code(engine.executions[found[1]][1])}
+
+
 _ROUTES: dict[str, Callable[[Engine, re.Match[str], dict[str, str], Any], Answer]] = {
     r"GET /version": lambda *_: (200, {"ApiVersion": "1.41"}),
     r"GET /info": lambda *_: (200, {"CgroupVersion": "1"}),
@@ -174,7 +180,7 @@ _ROUTES: dict[str, Callable[[Engine, re.Match[str], dict[str, str], Any], Answer
     r"DELETE /volumes/(.+)": _remove_volume,
     r"POST /containers/(.+)/exec": _make_exec,
     r"POST /exec/(.+)/start": _start_exec,
-    r"GET /exec/.+/json": lambda *_: (200, {"ExitCode": 0}),
+    r"GET /exec/(.+)/json": _inspect_exec,
 }
 
 
