@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from dgrid.cli.lab_stopping import stopping
+from dgrid.cli.narrator import say as write
 from dgrid.errors import LabError, UsageError
 from dgrid.lab.execute import Command, user_environment, write_all
 from dgrid.lab.find import Lab, find_lab
@@ -103,8 +105,9 @@ def add(name: str, timeout: int, number: int) -> None:
     """Add NUMBER nodes (one if not given) to a lab while it runs."""
     from dgrid.lab.grow import add as grow
 
-    machine = this_machine()
-    grown = grow(machine, running_lab(machine, name), number, say, timeout)
+    with stopping():
+        machine = this_machine()
+        grown = grow(machine, running_lab(machine, name), number, say, timeout)
     say(f"lab {name} has {len(grown.shape.nodes)} nodes")
 
 
@@ -193,5 +196,6 @@ def caches() -> Path:
 
 
 def say(text: str) -> None:
-    """A line of dgrid lab's own, on stderr."""
-    click.echo(f"dgrid lab: {text}", err=True)
+    """What dgrid lab itself has to say, on stderr."""
+    for line in text.splitlines():
+        write(f"dgrid lab: {line}")

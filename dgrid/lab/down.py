@@ -34,9 +34,9 @@ def down(machine: Machine, name: str, say: Callable[[str], None] = lambda _text:
     raise LabError(f"lab {name} keeps growing while it is removed: is another dgrid lab up running?")
 
 
-def remove_host(machine: Machine, container_id: str, volumes: tuple[str, ...]) -> None:
-    """Removes one host and its volumes. Raises LabError with what could not be removed."""
-    failures = _each(machine, "remove_container", [(container_id, "host")], v=True, force=True)
+def remove_host(machine: Machine, container_ids: tuple[str, ...], volumes: tuple[str, ...]) -> None:
+    """Removes one host's container, if it has one, and its volumes. Raises LabError with what could not be removed."""
+    failures = _each(machine, "remove_container", [(each, "host") for each in container_ids], v=True, force=True)
     failures += _each(machine, "remove_volume", [(volume, "volume") for volume in volumes], force=True)
     if failures:
         raise LabError("\n".join(failures))
