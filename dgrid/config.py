@@ -28,6 +28,9 @@ _CHOICES = {
 }
 
 
+_BEATS_TO_A_LEASE = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a run may be told besides its definition and its nodes; times in seconds.
@@ -74,6 +77,11 @@ def read_settings(files: Iterable[Path]) -> Settings:
         except OSError as error:
             raise UsageError(f"{file}: cannot be read ({error.strerror})") from error
         settings = replace(settings, **_table(file, text))
+        if settings.lease_s < _BEATS_TO_A_LEASE * settings.heartbeat_s:
+            raise UsageError(
+                f"{file}: nodes.lease_s, {settings.lease_s:g} s, is too short for a heartbeat_s of "
+                f"{settings.heartbeat_s:g} s: it would end healthy runs; make it {_BEATS_TO_A_LEASE} times that or more"
+            )
     return settings
 
 

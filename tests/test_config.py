@@ -85,3 +85,11 @@ def test_a_directory_in_the_place_of_the_file_is_told(tmp_path):
     """With the system's own reason."""
     with pytest.raises(UsageError, match=r"cannot be read \(Is a directory\)"):
         read_settings([tmp_path])
+
+
+def test_a_lease_that_no_heartbeat_can_keep(tmp_path):
+    """It would end healthy runs: told with both numbers."""
+    file = tmp_path / "config.toml"
+    file.write_text("[nodes]\nheartbeat_s = 20\n")
+    with pytest.raises(UsageError, match=r"nodes.lease_s, 15 s, is too short for a heartbeat_s of 20 s"):
+        read_settings([file])

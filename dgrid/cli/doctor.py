@@ -99,12 +99,10 @@ def _find_nodes(
     except UsageError:
         if local is not None:
             raise
-        if hostfile:
-            return nodes_of_file(hostfile), f"node file {hostfile}", None
-        nodes = own_nodes(environment)
+        nodes = nodes_of_file(hostfile) if hostfile else own_nodes(environment)
         if not nodes or any(node.is_local for node in nodes):
             raise
-        return nodes, "the job's nodes", None
+        return nodes, f"node file {hostfile}" if hostfile else "the job's nodes", None
     return allocation.nodes, allocation.source, allocation
 
 

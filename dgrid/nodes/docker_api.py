@@ -9,15 +9,16 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from dgrid.errors import EngineError, EngineNotFound, EngineTimeout, EngineTooOld
+from dgrid.errors import EngineError, EngineNotFound, EngineTimeout
 from dgrid.nodes.archive import pack, unpack_first
 from dgrid.nodes.container_stream import AttachStream, EventStream, LogStream, hijack, unframe
 from dgrid.nodes.engine import ContainerState, EngineInfo
 from dgrid.nodes.engine_calls import EngineCalls, our_own_errors
+from dgrid.nodes.engine_greeting import agreed_version, an_engines_answer, engine_info
 from dgrid.nodes.link import Link
 from dgrid.plan.docker_json import create_body, network_body
 from dgrid.plan.facts import EngineKind
@@ -25,8 +26,6 @@ from dgrid.plan.request import CreateRequest, FileToPlace, NetworkRequest
 
 _POLL_S = 0.05
 _ATTACHED = b'{"Detach":false,"Tty":false}'
-# 1.41 is Docker 20.10's and Podman 4's; Docker 29 dropped what is older than 1.44.
-_OLDEST_API, _NEWEST_API = (1, 41), (1, 47)
 # A detach sequence nobody types: without one, ctrl-p ctrl-q would detach, and every ctrl-p would wait for a second key.
 _NO_DETACH = "ctrl-@,ctrl-@,ctrl-],ctrl-@,ctrl-@"
 
@@ -244,59 +243,15 @@ def connect(link: Link, socket_path: str, timeout_s: float, has_catatonit: bool)
     try:
         # Without a version in the path: an engine answers that whatever versions it speaks.
         version = calls.get("/version", wanted)
-        with _an_engines_answer(link.node, socket_path):
-            api = _agree(link.node, version)
+        with an_engines_answer(link.node, socket_path):
+            api = agreed_version(link.node, version)
         info = calls.get(f"/v{api}/info", wanted)
-        with _an_engines_answer(link.node, socket_path):
-            found = _engine_info(version, info, has_catatonit)
+        with an_engines_answer(link.node, socket_path):
+            found = engine_info(version, info, has_catatonit)
     except BaseException:
         calls.close()
         raise
     return DockerApi(link, socket_path, calls, api, found, timeout_s)
-
-
-@contextlib.contextmanager
-def _an_engines_answer(node: str, socket_path: str) -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise EngineError(node, f"what answers at {socket_path} is no container engine") from error
-
-
-def _agree(node: str, version: Mapping[str, Any]) -> str:
-    newest = _pair(version["ApiVersion"])
-    oldest = _pair(version.get("MinAPIVersion") or "1.12")
-    if newest < _OLDEST_API:
-        raise EngineTooOld(
-            node, f"its engine is version {version['Version']}; dgrid needs Docker 20.10 or Podman 4.3, or newer"
-        )
-    major, minor = max(oldest, min(newest, _NEWEST_API))
-    return f"{major}.{minor}"
-
-
-def _pair(text: str) -> tuple[int, int]:
-    major, minor = text.split(".")[:2]
-    return int(major), int(minor)
-
-
-def _engine_info(version: Mapping[str, Any], info: Mapping[str, Any], has_catatonit: bool) -> EngineInfo:
-    names = {component.get("Name", "") for component in version.get("Components") or ()}
-    kind = EngineKind.PODMAN if "Podman Engine" in names else EngineKind.DOCKER
-    swarm = info.get("Swarm") or {}
-    active = swarm.get("LocalNodeState") == "active"
-    managers = {manager["NodeID"] for manager in swarm.get("RemoteManagers") or ()} if active else set()
-    return EngineInfo(
-        kind=kind,
-        version=version["Version"],
-        # The first is Podman's own key, which 4.3 tells alone.
-        rootless=bool(info.get("Rootless")) or any("rootless" in one for one in info.get("SecurityOptions") or ()),
-        has_init=has_catatonit if kind is EngineKind.PODMAN else bool(info.get("InitBinary")),
-        architecture=version.get("Arch", ""),
-        swarm_managers=frozenset(managers),
-        is_manager=active and bool(swarm.get("ControlAvailable")),
-        cgroup_driver=str(info.get("CgroupDriver") or ""),
-        cgroup_version=str(info.get("CgroupVersion") or ""),
-    )
 
 
 def _label_list(labels: Mapping[str, str]) -> list[str]:

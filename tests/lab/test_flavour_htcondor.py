@@ -158,7 +158,7 @@ def test_dgrid_is_for_process_0(lab: Cluster) -> None:
     lab.write(f"{directory}/job.sub", f"{PARALLEL}queue\n")
     lab.run(["chmod", "+x", f"{directory}/job.sh"], check=True)
     assert HTCondor().wait(lab, HTCondor().submit_example(lab, directory, "job.sub"), 90) == 0
-    assert '[ "$_CONDOR_PROCNO" = 0 ] || exec sleep infinity' in lab.text(["cat", f"{directory}/job.1.err"])
+    assert '[ "${_CONDOR_PROCNO:-0}" = 0 ] || exec sleep infinity' in lab.text(["cat", f"{directory}/job.1.err"])
     assert lab.text(["cat", f"{directory}/job.0.err"]) == ""
 
 
