@@ -19,6 +19,10 @@ from dgrid.nodes.watch import MachineLost
 
 _PAUSE_WAIT_S = 1.5  # Slurm stops the processes of a suspended job for good two seconds after it says so
 _POLL_S = 0.02
+_LEASHES_TO_A_THREAD = 256
+_BEATS_TO_A_LEASE = 3
+_BEAT_COST_S = 0.002
+"""Five times the CPU of one, both ends' together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +40,10 @@ class Leashes:
     for its engine learns it at once, and MachineLost is put into the queue of ``tell``. LeashNote is what leashes say.
     """
 
-    def __init__(self, leashes: Iterable[Leash], beat_s: float, parallel: int) -> None:
-        self._all = tuple(leashes)
+    def __init__(self, beat_s: float, lease_s: float, parallel: int) -> None:
+        self._all: list[Leash] = []
         self._beat_s = beat_s
+        self._longest_beat_s = max(beat_s, lease_s / _BEATS_TO_A_LEASE)
         self._parallel = parallel
         self._lost: list[MachineLost] = []
         self._listener: SimpleQueue[Any] | None = None
@@ -49,6 +54,14 @@ class Leashes:
         self._over = threading.Event()
         self._threads = 0
         threading.Thread(target=self._keep_time, daemon=True).start()
+
+    def add(self, leash: Leash) -> None:
+        """One that has been started: from now on it hears beats, while others are still being started."""
+        self._all.append(leash)
+
+    def forget(self) -> None:
+        """No more beats: the run does not come about, and the leashes end with their connections."""
+        self._over.set()
 
     def remarks(self) -> list[tuple[str, str]]:
         """(machine, what that means) for those that have no leash."""
@@ -123,9 +136,13 @@ class Leashes:
         gone = self.lost()
         return [leash for leash in self._all if leash.machine.name not in gone]
 
+    def _interval_s(self) -> float:
+        """Each of thousands hears less, as long as its lease allows: beats are not to be all that is done."""
+        return min(max(self._beat_s, _BEAT_COST_S * len(self._all)), self._longest_beat_s)
+
     def _keep_time(self) -> None:
         last = time.monotonic()
-        while not self._over.wait(self._beat_s):
+        while not self._over.wait(self._interval_s()):
             now = time.monotonic()
             since_s, last = now - last, now
             if self._held.is_set():
@@ -137,8 +154,9 @@ class Leashes:
                 busy = self._due.qsize() > 0
             for leash in due:
                 self._due.put((leash, since_s))
-            if busy or self._threads == 0:
-                # All threads are stuck in a send, or there is none yet: one more.
+            # One more where all are stuck in a send; and many nodes need several, as each has to wait for its turn.
+            wanted = max(self._threads + busy, -(-len(due) // _LEASHES_TO_A_THREAD))
+            while self._threads < wanted:
                 self._threads += 1
                 threading.Thread(target=self._beat_on, daemon=True).start()
         for _ in range(self._threads):
@@ -148,7 +166,7 @@ class Leashes:
         while (entry := self._due.get()) is not None:
             leash, since_s = entry
             try:
-                leash.beat(since_s, self._beat_s)
+                leash.beat(since_s, self._interval_s())
             except LinkDropped as error:
                 self._is_lost(leash.machine, error)
             self._pass_on(leash)
@@ -174,10 +192,17 @@ class Leashes:
 def put_on_leash(cluster: Cluster, session: str, stop: StopSignals) -> Leashes:
     """A leash on every machine, before anything is created there. Raises ManyNodesError."""
 
-    def start(machine: Machine) -> Leash:
+    settings = cluster.settings
+    leashes = Leashes(settings.heartbeat_s, settings.lease_s, settings.parallel)
+
+    def start(machine: Machine) -> None:
         leash = new_leash(machine, cluster, session)
         leash.start()
-        return leash
+        leashes.add(leash)
 
-    leashes = values_of(fan_out(cluster.machines, start, cluster.settings.parallel, stop))
-    return Leashes(leashes, cluster.settings.heartbeat_s, cluster.settings.parallel)
+    try:
+        values_of(fan_out(cluster.machines, start, settings.parallel, stop))
+    except BaseException:
+        leashes.forget()
+        raise
+    return leashes

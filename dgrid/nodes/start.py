@@ -17,7 +17,7 @@ from dgrid.nodes.signals import StopSignals
 from dgrid.plan.plan import Instance, Plan
 from dgrid.plan.request import CreateRequest
 
-_STARTS_TO_A_CONNECTION = 8
+_CREATES_TO_A_CONNECTION, _STARTS_TO_A_CONNECTION = 2, 8
 # The words of runc and crun, by which `docker run` decides, too (docker/cli, container/run.go); the last is Podman's.
 _MISSING = ("executable file not found", "no such file or directory", "command that was not found")
 _FORBIDDEN = ("permission denied", "is a directory", "exec format error")
@@ -36,7 +36,8 @@ def make_networks(plan: Plan, cluster: Cluster) -> None:
 def create_all(plan: Plan, cluster: Cluster, stop: StopSignals, image_ids: ImageIds) -> ContainerIds:
     """Create every container of the plan, on all nodes at once. Raises ManyNodesError with all that fail."""
     accounts = Accounts(plan.submitter, image_ids)
-    ids = values_of(fan_out(plan.instances, lambda one: _create(one, cluster, accounts), _at_once(cluster), stop))
+    at_once = _CREATES_TO_A_CONNECTION * cluster.settings.parallel
+    ids = values_of(fan_out(plan.instances, lambda one: _create(one, cluster, accounts), at_once, stop))
     return {instance.name: container_id for instance, container_id in zip(plan.instances, ids, strict=True)}
 
 
@@ -51,7 +52,7 @@ def start_workers(plan: Plan, ids: ContainerIds, cluster: Cluster, stop: StopSig
 
 
 def _at_once(cluster: Cluster) -> int:
-    """Starting is the engines' work, and waiting: more at a time than connections, which cost this machine."""
+    """Starting is the engines' work, and waiting: more at a time than connections and creates, which cost this one."""
     return _STARTS_TO_A_CONNECTION * cluster.settings.parallel
 
 
