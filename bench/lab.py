@@ -33,8 +33,17 @@ class Lab:
         return done.stdout.decode()
 
     def measure(self, program: str, *arguments: str, timeout_s: float = 300) -> Any:
-        """What ``on_node/program`` found, which is the last line it prints."""
-        return json.loads(self.run("python3", f"{_PLACE}/{program}", *arguments, timeout_s=timeout_s).splitlines()[-1])
+        """What ``on_node/program`` found, which is the last line it prints.
+
+        Once more where it fails, which is told: one start of some thousands does, in the runtime.
+        """
+        command = ("python3", f"{_PLACE}/{program}", *arguments)
+        try:
+            found = self.run(*command, timeout_s=timeout_s)
+        except RuntimeError as error:
+            print(f"bench: once more, as it failed: {error}", file=sys.stderr, flush=True)
+            found = self.run(*command, timeout_s=timeout_s)
+        return json.loads(found.splitlines()[-1])
 
 
 @contextmanager
