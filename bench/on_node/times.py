@@ -176,7 +176,7 @@ def by_compose(files):
     argv = [*compose, "up", "--no-log-prefix", "--attach", "head"]
     process = subprocess.Popen(argv, cwd=files.directory, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     while line := process.stdout.readline():
-        if line.strip() == b"a":
+        if line.strip().removeprefix(b"\x1b[2K") == b"a":  # it erases its own line first
             break
     assert line, "the head did not begin"
     start_s = time.monotonic() - began
