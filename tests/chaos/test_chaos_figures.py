@@ -67,7 +67,7 @@ def test_a_summary_counts_what_matters() -> None:
     )
     assert "6 trials, 5 of them hit a run in progress" in text
     assert "1 leaks, 1 bystanders harmed, 0 later than promised" in text
-    assert "| killed outright (launcher, leash) | 3 | 1.0 | 5.5 | 2.0 | 11.0 | 11.0 | 10 |" in text
+    assert "| killed outright (launcher, leash) | 4 | 1.0 | 5.5 | 2.0 | 11.0 | 11.0 | 10 |" in text
     assert "| silent loss (partition, frozen node) | 1 | 15.0 | 15.0 | 30.0 | 30.0 | 30.0 | 25 |" in text
 
 
