@@ -138,6 +138,13 @@ class Cluster:
         """The directory a job was submitted from, where its output files are."""
         return self._job(job)["WorkDir"]
 
+    def wait_idle(self, timeout_s: float = 60) -> None:
+        """Until Slurm has all nodes free: a job gets the first ones then."""
+        deadline = time.monotonic() + timeout_s
+        while len(self.text("sinfo -h -N -t idle -o %N").split()) < len(self.nodes):
+            assert time.monotonic() < deadline, "not all nodes are idle"
+            time.sleep(0.5)
+
     def wait_job(self, job: str, timeout: float = 60) -> JobEnd:
         """Waits until the job has ended and its output is there."""
         deadline = time.monotonic() + timeout

@@ -21,10 +21,7 @@ LONG = shell("echo up; exec sleep 300")
 @pytest.fixture(autouse=True)
 def idle_nodes(docker_jobs: Jobs) -> Iterator[None]:
     """A job of three nodes gets the first three; what a test that fails has left disturbs no other."""
-    deadline = time.monotonic() + 60
-    while len(docker_jobs.lab.text("sinfo -h -N -t idle -o %N").split()) < len(docker_jobs.lab.nodes):
-        assert time.monotonic() < deadline, "not all nodes are idle"
-        time.sleep(0.5)
+    docker_jobs.lab.wait_idle()
     yield
     docker_jobs.lab.run("scancel -u alice")
     docker_jobs.wait_gone(40)

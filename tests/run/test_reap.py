@@ -49,12 +49,17 @@ def names(lab: Cluster, *hosts: str) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def cleared(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The nodes' engines are left empty, whatever the test did."""
+    """A job gets the first nodes, and the nodes' engines are left empty, whatever the test did."""
+    if "docker_lab" not in request.fixturenames and "docker_jobs" not in request.fixturenames:
+        yield
+        return
+    lab: Cluster = request.getfixturevalue("docker_lab")
+    lab.wait_idle()
     yield
-    if "docker_lab" in request.fixturenames or "docker_jobs" in request.fixturenames:
-        lab: Cluster = request.getfixturevalue("docker_lab")
-        for node in lab.nodes[:2]:
-            lab.run("docker ps -aq | xargs -r docker rm -fv", host=node)
+    lab.run("scancel -u alice")
+    lab.run(f"pkill -KILL -f '{LAUNCHER}'", host=lab.nodes[2])
+    for node in lab.nodes[:3]:
+        lab.run("docker ps -aq | xargs -r docker rm -fv", host=node)
 
 
 def wait_until_running(lab: Cluster, host: str, count: int) -> None:
