@@ -32,7 +32,8 @@ kill -STOP $launcher
 for node in {{other}}; do ssh $node "pkill -KILL -f '{LEASH}{{session}}'"; done
 pkill -KILL -f '{LEASH}{{session}}'
 kill -KILL $launcher
-! pgrep -f '{LEASH}{{session}}'
+for try in 1 2 3 4 5 6 7 8 9; do pgrep -f '{LEASH}{{session}}' || exit 0; sleep 0.2; done  # on a busy machine they die slowly
+exit 1
 """
 
 
