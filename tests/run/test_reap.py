@@ -25,14 +25,15 @@ JOB = """#!/bin/bash
 #PBS -l walltime=00:05:00
 exec dgrid --hostfile=$PBS_NODEFILE --dockdef={definition}
 """
-# All at once, as a batch system does it to a job's cgroup: stopped first, dgrid can start no new leash.
+# All at once, as a batch system does it to a job's cgroup: stopped first, dgrid can start no new leash. On a busy
+# machine they take their time to die.
 KILL_ALL = f"""
 launcher=$(pgrep -f '{LAUNCHER}')
 kill -STOP $launcher
 for node in {{other}}; do ssh $node "pkill -KILL -f '{LEASH}{{session}}'"; done
 pkill -KILL -f '{LEASH}{{session}}'
 kill -KILL $launcher
-for try in 1 2 3 4 5 6 7 8 9; do pgrep -f '{LEASH}{{session}}' || exit 0; sleep 0.2; done  # on a busy machine they die slowly
+for try in 1 2 3 4 5 6 7 8 9; do pgrep -f '{LEASH}{{session}}' || exit 0; sleep 0.2; done
 exit 1
 """
 
