@@ -165,7 +165,7 @@ def _machine() -> dict[str, Any]:
                             check=False)  # fmt: skip
     return {
         "cores": os.cpu_count(), "memory_gib": round(memory / 2**30), "kernel": platform.release(),
-        "python": platform.python_version(), "engine": engine.stdout.strip(), "load_before": os.getloadavg()[0],
+        "python": platform.python_version(), "engine": engine.stdout.strip(), "load_after": os.getloadavg()[0],
         "day": time.strftime("%Y-%m-%d"),
     }  # fmt: skip
 
