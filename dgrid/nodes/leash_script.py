@@ -199,7 +199,7 @@ exec 3<&0 4<<made </dev/null
 
 made
 read_words <&3 & reader=$!
-tick >/dev/null 2>&1 & clock=$!
+tick & clock=$!
 exec 3<&-
 echo leash on
 while :; do
