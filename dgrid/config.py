@@ -27,8 +27,8 @@ _CHOICES = {
     "job_limits": ("auto", "copy", "none"),
 }
 
-
-_BEATS_TO_A_LEASE = 3
+BEATS_TO_A_LEASE = 3
+"""At least: two of them may be late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,10 @@ def read_settings(files: Iterable[Path]) -> Settings:
         except OSError as error:
             raise UsageError(f"{file}: cannot be read ({error.strerror})") from error
         settings = replace(settings, **_table(file, text))
-        if settings.lease_s < _BEATS_TO_A_LEASE * settings.heartbeat_s:
+        if settings.lease_s < BEATS_TO_A_LEASE * settings.heartbeat_s:
             raise UsageError(
                 f"{file}: nodes.lease_s, {settings.lease_s:g} s, is too short for a heartbeat_s of "
-                f"{settings.heartbeat_s:g} s: it would end healthy runs; make it {_BEATS_TO_A_LEASE} times that or more"
+                f"{settings.heartbeat_s:g} s: it would end healthy runs; make it {BEATS_TO_A_LEASE} times that or more"
             )
     return settings
 

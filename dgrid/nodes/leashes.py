@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
+from dgrid.config import BEATS_TO_A_LEASE
 from dgrid.errors import LinkDropped, NodeError
 from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.fanout import fan_out, values_of
@@ -20,7 +21,6 @@ from dgrid.nodes.watch import MachineLost
 _PAUSE_WAIT_S = 1.5  # Slurm stops the processes of a suspended job for good two seconds after it says so
 _POLL_S = 0.02
 _LEASHES_TO_A_THREAD = 256
-_BEATS_TO_A_LEASE = 3
 _BEAT_COST_S = 0.002
 """Five times the CPU of one, both ends' together."""
 
@@ -43,7 +43,7 @@ class Leashes:
     def __init__(self, beat_s: float, lease_s: float, parallel: int) -> None:
         self._all: list[Leash] = []
         self._beat_s = beat_s
-        self._longest_beat_s = max(beat_s, lease_s / _BEATS_TO_A_LEASE)
+        self._longest_beat_s = lease_s / BEATS_TO_A_LEASE
         self._parallel = parallel
         self._lost: list[MachineLost] = []
         self._listener: SimpleQueue[Any] | None = None
