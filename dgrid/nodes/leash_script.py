@@ -120,7 +120,7 @@ end_all() {
 
 # The clock counts the leash's own running time: of a suspended machine or process one tick at most is late.
 _WATCH = r"""
-main=$$ parent=$PPID late=0 hold='' held='' go='' ended='' seen=0 creating='' made=''
+main=$$ parent=$PPID late=0 hold='' held='' go='' ended='' seen=0 creating='' made='' nap=''
 trap '' PIPE
 # Of two that are pending the lower number is seen to first: INT before QUIT.
 trap 'creating=yes' INT
@@ -182,9 +182,11 @@ is_followed() {
   return 1
 }
 tick() {
-  trap '' HUP INT QUIT USR1 USR2 TERM
+  trap '' HUP INT QUIT USR2 TERM
   trap - ALRM
-  while sleep 1; do kill -ALRM $main || exit; done
+  # Its sleep ends with it: that holds the output open, too, for whose end dgrid waits.
+  trap '[ -z "$nap" ] || kill -KILL $nap; exit' USR1
+  while sleep 1 & nap=$!; wait $nap; do kill -ALRM $main || exit; done
 }
 watch_launcher() {
   look_at $launcher || return 0
@@ -215,12 +217,12 @@ while :; do
   fi
   [ -z "$held" ] || late=0
   if [ -n "$ended" ]; then break
-  elif [ $outcome -eq 0 ]; then kill -KILL $clock; exit
+  elif [ $outcome -eq 0 ]; then kill -USR1 $clock; exit
   elif [ $outcome -lt 128 ] || ! kill -0 $reader; then ended='end of input'; break
   elif [ $late -ge $lease ]; then ended="nothing heard for $lease s"; break
   fi
 done
-kill -KILL $clock
+kill -USR1 $clock
 trap '' HUP INT QUIT USR1 USR2 ALRM TERM CONT
 [ "$ended" != 'end of input' ] || ! is_followed || exit
 while read -r more; do made="$made $more"; done <&4

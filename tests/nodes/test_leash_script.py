@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import secrets
+import select
 import shutil
 import signal
 import subprocess
@@ -132,6 +133,9 @@ def test_a_run_that_ends_in_order_is_left_alone(leash):
     """The word "done" ends the leash, its clock too; it asks the engine nothing."""
     leash.say("done")
     assert leash.process.wait(5) == 0
+    # dgrid waits for the end of its output, which nothing that is left is to hold open.
+    assert select.select([leash.process.stdout], [], [], 0.2)[0], "its output has not ended"
+    assert leash.process.stdout.read() == b""
     time.sleep(0.2)  # a process that was killed ends in a moment
     left = subprocess.run(["pgrep", "-g", str(leash.process.pid), "-f", LEASH_WORD], capture_output=True, text=True)
     assert left.stdout == ""
