@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from paramiko import Channel, Transport
 
 _SESSIONS = 6  # at a time: sshd allows 10 (MaxSessions in sshd_config(5)), and residents have theirs
+# Requests are small, and each waits for its answer: Nagle's algorithm held some back until a delayed ACK, 40 ms.
 # A node that has lost its power says nothing: after about 25 s without an answer the connection is lost. tcp(7)
 # Longer than a lease, which is to tell first, and in which a drop of the network has no effect.
 _KEEPALIVE = (
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
