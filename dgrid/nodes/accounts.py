@@ -12,6 +12,9 @@ from dgrid.plan.allocation import Submitter
 from dgrid.plan.files import mount_at
 from dgrid.plan.request import CreateRequest, FileToPlace
 
+_WAIT_S = 0.2
+"""For another node that reads the same file: a slow one is not to delay all."""
+
 _Merge = Callable[[str, Submitter], str]
 """Makes the text of an account file from that of the image."""
 
@@ -24,6 +27,7 @@ class Accounts:
         self._image_ids = image_ids
         self._lock = threading.Lock()
         self._made: dict[tuple[str, str], FileToPlace] = {}
+        self._reading: dict[tuple[str, str], threading.Lock] = {}
 
     def files(self, engine: Engine, container_id: str, request: CreateRequest) -> Iterator[FileToPlace]:
         """/etc/passwd and /etc/group for a created container. Raises EngineError.
@@ -37,9 +41,13 @@ class Accounts:
     def _merged(self, engine: Engine, container_id: str, image: str, path: str, merge: _Merge) -> FileToPlace:
         key = (self._image_ids[engine.node, image], path)
         with self._lock:
-            if key in self._made:
-                return self._made[key]
-        text = (engine.read_file(container_id, path) or b"").decode(errors="replace")
-        file = FileToPlace(path, merge(text, self._submitter).encode(), 0o644, by_root=True)
-        with self._lock:
-            return self._made.setdefault(key, file)
+            reading = self._reading.setdefault(key, threading.Lock())
+        is_turn = reading.acquire(timeout=_WAIT_S)
+        try:
+            if key not in self._made:
+                text = (engine.read_file(container_id, path) or b"").decode(errors="replace")
+                self._made[key] = FileToPlace(path, merge(text, self._submitter).encode(), 0o644, by_root=True)
+            return self._made[key]
+        finally:
+            if is_turn:
+                reading.release()

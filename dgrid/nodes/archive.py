@@ -36,6 +36,6 @@ def pack(files: tuple[FileToPlace, ...], user: str) -> bytes:
 
 def unpack_first(archive: bytes) -> bytes | None:
     """The content of the archive's first entry, None if that is no file."""
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:  # "r" would load all that decompresses
         content = tar.extractfile(tar.getmembers()[0])
         return None if content is None else content.read()

@@ -81,10 +81,10 @@ class Link(Protocol):
         """Run a POSIX shell script on the node as the submitter. Raises LinkError."""
 
     def stay(self, script: str, outlives_link: bool = False, name: str = "dgrid") -> Resident:
-        """Start a POSIX shell script that reads its input until closed. Raises LinkError.
+        """Start a POSIX shell script that reads its input until closed; it is to speak before it is spoken to.
 
         It is closed with the link, unless it ``outlives_link``: then it is only released. ``name``, plain words,
-        ends its command line, for those who look for it.
+        ends its command line, for those who look for it. Raises LinkError.
         """
 
     def dial(self, socket_path: str, timeout_s: float) -> Stream:
@@ -112,9 +112,9 @@ Dial = Callable[[float], Stream]
 def resident_command(script: str, name: str) -> str:
     """The command to start a resident by, for any login shell, csh included: it reads ``script`` from its input.
 
-    By single bytes, so that what follows on the input is left for the script.
+    Nothing else may be sent before the script has spoken: not every ``head`` leaves what follows unread.
     """
-    return f"exec sh -c 'eval \"$(dd bs=1 count={len(script.encode())} 2>/dev/null)\"' {name}"
+    return f"exec sh -c 'eval \"$(head -c {len(script.encode())})\"' {name}"
 
 
 def ssh_errors() -> tuple[type[Exception], ...]:

@@ -12,8 +12,9 @@ from dgrid.plan.job_cgroup import Hierarchy
 from dgrid.plan.job_limits import Affinity
 
 _SCRIPT = """
-echo uid $(id -u)
-d=$XDG_RUNTIME_DIR; [ -d "$d" ] || d=/run/user/$(id -u)
+u=$(id -u)
+echo uid $u
+d=$XDG_RUNTIME_DIR; [ -d "$d" ] || d=/run/user/$u
 socket() {
   if [ ! -S "$2" ]; then echo socket $1 missing "$2"
   elif [ -r "$2" ] && [ -w "$2" ]; then echo socket $1 usable "$2"

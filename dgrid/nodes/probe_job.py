@@ -37,8 +37,11 @@ while read -r k v; do
   [ "$k" != Cpus_allowed_list: ] || { read -r o </sys/devices/system/cpu/online; echo "affinity $v $o"; }
 done 2>/dev/null </proc/self/status
 for c in pbs_attach pbs_track; do
-  p=$(command -v $c) || p=$(. /etc/pbs.conf 2>/dev/null && [ -x "$PBS_EXEC/bin/$c" ] && echo "$PBS_EXEC/bin/$c")
-  [ -z "$p" ] || echo attach $c "$p"
+  if command -v $c >/dev/null; then echo attach $c "$(command -v $c)"
+  elif [ -r /etc/pbs.conf ]; then
+    p=$(. /etc/pbs.conf 2>/dev/null && [ -x "$PBS_EXEC/bin/$c" ] && echo "$PBS_EXEC/bin/$c")
+    [ -z "$p" ] || echo attach $c "$p"
+  fi
 done
 """
 

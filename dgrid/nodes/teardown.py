@@ -152,7 +152,10 @@ def _ask_to_end(engine: Engine, labels: Mapping[str, str], signals: Mapping[str,
 def _end_networks(machine: Machine, labels: Mapping[str, str], is_maker: bool) -> None:
     """Remove the run's network where it was made; an overlay then goes by itself from the other nodes, a bit later."""
     deadline = time.monotonic() + _NETWORK_WAIT_S
+    pause_s = 0.0  # what was removed has mostly gone at the next look
     while names := machine.engine.networks(labels):
+        time.sleep(pause_s)
+        pause_s = _POLL_S
         try:
             for name in names if is_maker else ():
                 machine.engine.remove_network(name)
@@ -162,4 +165,3 @@ def _end_networks(machine: Machine, labels: Mapping[str, str], is_maker: bool) -
                 raise
         if time.monotonic() > deadline:
             raise NodeError(machine.name, f"the network {names[0]} does not go away")
-        time.sleep(_POLL_S)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import json
+import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from dgrid.plan.conforms import conforms
 from dgrid.plan.findings import Findings
 from dgrid.plan.jsonplaces import Path
 from dgrid.plan.keys import meant, nearest, unknown_key
@@ -34,15 +35,20 @@ _NOT_CHECKED = ("pattern", "uniqueItems", "propertyNames")
 
 def schema_text() -> str:
     """The schema as the package carries it, for ``dgrid schema``."""
-    return importlib.resources.files("dgrid.schemas").joinpath("dockerdef.schema.json").read_text("utf-8")
+    text = pkgutil.get_data("dgrid.schemas", "dockerdef.schema.json")
+    assert text is not None  # it is a part of the package
+    return text.decode()
 
 
 def check_schema(data: object, findings: Findings) -> None:
     """Note everything in ``data`` that the schema forbids."""
+    schema = json.loads(schema_text())
+    if conforms(data, schema, _NOT_CHECKED):
+        return
+
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
-    schema = json.loads(schema_text())
     validator_class = extend(  # type: ignore[no-untyped-call]  # its stubs say nothing
         Draft202012Validator, dict.fromkeys(_NOT_CHECKED, _nothing)
     )

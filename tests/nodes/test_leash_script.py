@@ -42,7 +42,7 @@ case "$5 $url" in
 DELETE*) id=${{url##*/}}; sed -i "/^${{id%%\\?*}}$/d" containers ;;
 esac
 """
-TOOLS = ("cat", "dd", "grep", "ls", "readlink", "rm", "sed", "sleep", "sort", "tr")  # and no docker, python3, perl
+TOOLS = ("cat", "grep", "head", "ls", "readlink", "rm", "sed", "sleep", "sort", "tr")  # and no docker, python3, perl
 
 
 @dataclass
