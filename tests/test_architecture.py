@@ -16,6 +16,8 @@ ROOMS = (
     {"nodes"},
     {"images", "lab", "sites"},
     {"report"},
+    {"order"},
+    {"on_nodes"},
     {"run"},
     {"cli"},
     {"__main__"},
@@ -27,7 +29,11 @@ NOT_IN_PLAN = {"os", "socket", "subprocess", "time", "click", "docker", "paramik
 LATE = {"docker", "paramiko", "jsonschema", "tenacity", "ClusterShell"}
 LATE_TOO = {"cryptography", "requests", "urllib3"}  # docker and paramiko bring them, and are made of them
 SELDOM = {"difflib", "hashlib", "hmac", "http"}  # may be imported where they are used: most runs need none of them
-LAZY_ROOMS = {"cli", "nodes"}  # commands' own modules, and what brings images
+LAZY_ROOMS = {
+    "cli",
+    "nodes",
+    "run",
+}  # what few commands need, and what is loaded while something is waited for
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -26,7 +26,7 @@ from dgrid.plan.definition import Definition, PullPolicy
 
 if TYPE_CHECKING:
     from dgrid.nodes.terminal import Streams
-    from dgrid.run import Order
+    from dgrid.order import Order
 
 
 @click.command()
@@ -88,7 +88,7 @@ def run(
     _set_up_logging(enable_debug)
 
     from dgrid.nodes.terminal import Streams
-    from dgrid.run import Order
+    from dgrid.order import Order
 
     settings = find_settings(os.environ, link, engine, engine_socket)
     live = sys.stderr.isatty()

@@ -22,7 +22,11 @@ try:
 finally:
     print("\\n" + json.dumps(sorted(sys.modules)))
 """
-RUN = "import json, sys, dgrid.cli.run, dgrid.run, dgrid.nodes.delivery; print(json.dumps(sorted(sys.modules)))"
+RUN = """
+import json, sys
+import dgrid.cli.run, dgrid.run, dgrid.on_nodes, dgrid.nodes.delivery
+print(json.dumps(sorted(sys.modules)))
+"""
 
 
 def loaded(code: str, *arguments: str) -> tuple[set[str], set[str]]:
