@@ -14,7 +14,7 @@ from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.output import LogDirectory
 from dgrid.nodes.pull import ImageIds, images_on_all
 from dgrid.nodes.signals import StopSignals
-from dgrid.nodes.start import ContainerIds, create_all, make_networks, start_workers
+from dgrid.nodes.start import ContainerIds, create_all, start_workers
 from dgrid.nodes.supervise import Supervisor
 from dgrid.nodes.teardown import tear_down
 from dgrid.nodes.terminal import Streams
@@ -43,7 +43,6 @@ def carry_out(
         _warn_of_images(plan, cluster, narrator)
         narrator.phase(f"creating {count(len(plan.instances), 'container')}")
         leashes.creating()
-        make_networks(plan, cluster)
         ids.update(create_all(plan, cluster, stop, image_ids))
         leashes.created(_by_machine(plan, ids, cluster))
         supervisor = Supervisor(plan, ids, cluster, streams, stop, narrator, logs, leashes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -10,10 +11,11 @@ from dgrid.nodes.accounts import Accounts
 from dgrid.nodes.attach_to_job import Job, attach_containers, attaches
 from dgrid.nodes.cluster import Cluster
 from dgrid.nodes.engine import Engine
-from dgrid.nodes.fanout import fan_out, values_of
+from dgrid.nodes.fanout import errors_of, fan_out, raise_all, values_of
 from dgrid.nodes.pull import ImageIds
 from dgrid.nodes.ready import wait_ready
 from dgrid.nodes.signals import StopSignals
+from dgrid.plan.facts import EngineKind
 from dgrid.plan.plan import Instance, Plan
 from dgrid.plan.request import CreateRequest
 
@@ -26,19 +28,44 @@ ContainerIds = Mapping[str, str]
 """The engine's id of each instance, by instance name."""
 
 
-def make_networks(plan: Plan, cluster: Cluster) -> None:
-    """The run's network, where the plan has one. Raises EngineError."""
-    nodes = {node.name: node for node in plan.nodes}
-    for request in plan.networks:
-        cluster.engine(nodes[request.node]).create_network(request)
-
-
 def create_all(plan: Plan, cluster: Cluster, stop: StopSignals, image_ids: ImageIds) -> ContainerIds:
-    """Create every container of the plan, on all nodes at once. Raises ManyNodesError with all that fail."""
-    accounts = Accounts(plan.submitter, image_ids)
+    """Make the run's network, where the plan has one, and create every container, on all nodes at once.
+
+    Raises ManyNodesError with all that fail.
+    """
+    accounts, networks = Accounts(plan.submitter, image_ids), _Networks(plan, cluster)
     at_once = _CREATES_TO_A_CONNECTION * cluster.settings.parallel
-    ids = values_of(fan_out(plan.instances, lambda one: _create(one, cluster, accounts), at_once, stop))
-    return {instance.name: container_id for instance, container_id in zip(plan.instances, ids, strict=True)}
+    outcomes = fan_out(
+        (None, *plan.instances),
+        lambda one: networks.make() if one is None else _create(one, cluster, accounts, networks),
+        at_once,
+        stop,
+    )
+    raise_all(errors_of(outcomes[:1]))  # without a network, what became of the containers does not matter
+    ids = values_of(outcomes[1:])
+    return {one.name: str(container_id) for one, container_id in zip(plan.instances, ids, strict=True)}
+
+
+class _Networks:
+    """The run's network, made while the containers are created: it takes Docker longer than several of these."""
+
+    def __init__(self, plan: Plan, cluster: Cluster) -> None:
+        self._plan = plan
+        self._cluster = cluster
+        self._done = threading.Event()
+
+    def make(self) -> None:
+        """Raises EngineError."""
+        nodes = {node.name: node for node in self._plan.nodes}
+        try:
+            for request in self._plan.networks:
+                self._cluster.engine(nodes[request.node]).create_network(request)
+        finally:
+            self._done.set()
+
+    def wait(self) -> None:
+        """Until it is there, or cannot be."""
+        self._done.wait()
 
 
 def start_workers(plan: Plan, ids: ContainerIds, cluster: Cluster, stop: StopSignals) -> None:
@@ -95,8 +122,10 @@ def _attach(level: tuple[Instance, ...], ids: ContainerIds, cluster: Cluster, st
     )
 
 
-def _create(instance: Instance, cluster: Cluster, accounts: Accounts) -> str:
+def _create(instance: Instance, cluster: Cluster, accounts: Accounts, networks: _Networks) -> str:
     engine, request = cluster.engine(instance.node), instance.request
+    if engine.info.kind is EngineKind.PODMAN:
+        networks.wait()  # it looks for the network at once, Docker when the container starts
     try:
         container_id = _create_in_job(engine, request, cluster.job)
         engine.place(container_id, (*request.files, *accounts.files(engine, container_id, request)), request.user)
