@@ -1,6 +1,9 @@
-"""The program ``dgrid`` from its first moment: loading it takes half a second on a busy node."""
+"""The program ``dgrid`` from its first moment to its last: loading it takes half a second on a busy node."""
 
 from __future__ import annotations
+
+import os
+import sys
 
 from dgrid.cli.interrupts import silent_interrupts
 
@@ -9,4 +12,19 @@ def entry() -> None:
     """The console script."""
     with silent_interrupts():
         from dgrid.cli.main import entry as main
-    main()
+    try:
+        main()
+    except SystemExit as end:
+        if isinstance(end.code, int) and _is_all_written():
+            # Python takes everything apart first: 30 ms after a run, and nothing is left that this would end.
+            os._exit(end.code & 0xFF)
+        raise
+
+
+def _is_all_written() -> bool:
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return False  # Python's own end tells why
+    return True

@@ -17,7 +17,7 @@ from dgrid.plan.grace import grace
 from dgrid.plan.naming import LABEL_SESSION
 from dgrid.plan.plan import Plan
 
-_FIRST_POLL_S, _POLL_S = 0.01, 0.05
+_FIRST_POLL_S, _POLL_S = 0.008, 0.05
 _ANSWER_WAIT_S = 3.0
 _SWEEP_PAUSE_S = 1.0
 _SWEEPS_AT_MOST = 30
@@ -145,7 +145,7 @@ def _ask_to_end(engine: Engine, labels: Mapping[str, str], signals: Mapping[str,
     pause_s = _FIRST_POLL_S  # most of what hears its signal ends at once
     while running and not patience.is_over():
         time.sleep(pause_s)
-        pause_s = min(2 * pause_s, _POLL_S)
+        pause_s = min(1.5 * pause_s, _POLL_S)
         running = engine.containers(labels, running_only=True)
 
 

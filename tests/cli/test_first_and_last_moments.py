@@ -31,7 +31,7 @@ entry()
 )
 def test_interrupted_before_there_is_anything_it_ends_without_a_word(tmp_path, module, arguments):
     (tmp_path / "job.json").write_text(
-        '{"containers": [{"name": "head", "interactive": true, "image": "none", "run_cmd": ["true"]}]}'
+        '{"containers": [{"name": "head", "interactive": true, "image": "none", "run_cmd": "true"}]}'
     )
     script = INTERRUPTED.format(module=module, arguments=arguments)
     env = {**os.environ, "PYTHONPATH": str(Path.cwd())}

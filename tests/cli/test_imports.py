@@ -16,7 +16,7 @@ ROOMS = ("batch", "images", "lab", "nodes", "plan", "report", "run", "sites")
 LOADED = """
 import json, sys
 sys.argv = ["dgrid", *sys.argv[1:]]
-from dgrid.cli.program import entry
+from dgrid.cli.main import entry
 try:
     entry()
 finally:

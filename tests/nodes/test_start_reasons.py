@@ -1,5 +1,6 @@
 """What a head that cannot be started ends the program with, by the words of real engines."""
 
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +14,7 @@ from dgrid.nodes.start import create_all, refuses_job_cgroup, start
 from dgrid.plan.allocation import Allocation, Node, Submitter
 from dgrid.plan.definition import Container, Definition
 from dgrid.plan.docker_json import create_body
-from dgrid.plan.facts import NodeFacts
+from dgrid.plan.facts import EngineKind, NodeFacts
 from dgrid.plan.job_limits import NOTHING, JobLimits
 from dgrid.plan.plan import make_plan
 
@@ -28,6 +29,10 @@ class EngineWithoutParents:
 
     def __init__(self):
         self.created = []
+        self.info = SimpleNamespace(kind=EngineKind.DOCKER)
+
+    def create_network(self, request):
+        pass
 
     def create(self, request):
         if request.job_limits.parent is not None:
@@ -173,3 +178,46 @@ def test_an_engine_that_creates_nothing_in_the_jobs_cgroup_gets_the_limits():
         "node1: the engine does not put containers into the job's cgroup, so each of them gets its limits: "
         f"{engine.refusal}",
     )
+
+
+class SlowToNetwork(EngineWithoutParents):
+    """Takes a moment to make a network, or cannot; keeps in which order what was made."""
+
+    def __init__(self, kind, refusal=None):
+        super().__init__()
+        self.info = SimpleNamespace(kind=kind)
+        self.refused = refusal
+        self.order = []
+
+    def create_network(self, request):
+        time.sleep(0.2)
+        if self.refused:
+            raise self.refused
+        self.order.append("network")
+
+    def create(self, request):
+        self.order.append("container")
+        return f"id{len(self.order)}"
+
+
+def create_on(engine):
+    """Create the containers of a small plan."""
+    cluster = Cluster((Machine((NODE,), SimpleNamespace(node="node1"), engine),), Settings())
+    return create_all(small_plan(), cluster, StopSignals(), {("node1", "busybox"): "1" * 64})
+
+
+def test_only_podman_waits_for_the_network_before_it_creates():
+    """It refuses a container of a network that is not there; Docker looks for it at the start."""
+    docker, podman = SlowToNetwork(EngineKind.DOCKER), SlowToNetwork(EngineKind.PODMAN)
+    assert set(create_on(docker)) == set(create_on(podman)) == {"head", "worker"}
+    assert docker.order == ["container", "container", "network"]
+    assert podman.order == ["network", "container", "container"]
+
+
+@pytest.mark.parametrize("kind", list(EngineKind))
+def test_a_network_that_cannot_be_made_is_the_error(kind):
+    """Whatever became of the containers."""
+    refusal = EngineError("node1", "cannot make the network: no address left", 500)
+    with pytest.raises(EngineError) as caught:
+        create_on(SlowToNetwork(kind, refusal))
+    assert caught.value is refusal
