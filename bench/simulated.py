@@ -211,7 +211,7 @@ class Cluster:
     async def run_process(self, process: Any) -> None:
         """A command on a node: the leash answers, any other script is run once on this machine, for all nodes."""
         command = process.command or ""
-        count = re.search(r"count=(\d+)", command)
+        count = re.search(r"head -c (\d+)", command)
         try:
             if count:
                 await process.stdin.readexactly(int(count[1]))
