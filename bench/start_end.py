@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from statistics import median
 from typing import Any
 
-from figures import Figure, number, seconds
+from figures import Figure, seconds
 from lab import IMAGE, Lab
 
 CASES = ((1, 1, 5), (4, 4, 5), (8, 4, 5), (32, 4, 3), (64, 8, 3))
@@ -23,7 +23,7 @@ def measure(lab: Lab, say: Callable[[str], None]) -> tuple[list[Figure], dict[st
     raw: dict[str, Any] = {}
     for containers, nodes, rounds in CASES:
         say(f"start and end of {containers} containers on {nodes} nodes")
-        taken = _rounds(lab, ("engines", "parts", "dgrid", "ssh"), containers, lab.nodes[:nodes], rounds)
+        taken = _rounds(lab, ("engines", "files", "parts", "dgrid", "ssh"), containers, lab.nodes[:nodes], rounds)
         raw[f"{containers}/{nodes}"] = taken
         figures += _compared(f"{containers}/{nodes}", taken)
     say("start of 4 containers on one node, and docker compose")
@@ -55,12 +55,13 @@ def _compared(case: str, taken: dict[str, Any]) -> Iterator[Figure]:
             value = median(taken["dgrid"][kind]) / median(taken[way][kind])
             detail = f"{seconds(taken['dgrid'][kind])}; {name} {seconds(taken[way][kind])}"
             yield Figure(part, f"{case}, of {name}", value, "", target, detail=detail)
-    before, floor = taken["parts"], median(taken["engines"]["start_s"])
+    before, floor = taken["parts"], median(taken["files"]["start_s"])
     steps = floor + median(before["plan_s"]) + median(before["login_s"])
     logins = f", ssh logins {seconds(before['login_s'])}" if not case.endswith("/1") else ""
-    detail = f"floor {number(floor)} s, dgrid plan {seconds(before['plan_s'])}{logins}"
+    detail = f"with files {seconds(taken['files']['start_s'])}, dgrid plan {seconds(before['plan_s'])}{logins}"
     value = median(taken["dgrid"]["start_s"]) / steps
-    yield Figure("start", f"{case}, of floor, dgrid plan and ssh logins one after the other", value, "", detail=detail)
+    name = "of the floor with dgrid's files, after dgrid plan and ssh logins"
+    yield Figure("start", f"{case}, {name}", value, "", detail=detail)
 
 
 _COMPOSE = "/usr/libexec/docker/cli-plugins/docker-compose"

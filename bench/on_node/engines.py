@@ -1,9 +1,11 @@
 """The engines' own floor, on one node: creates, starts and removals sent straight to the engine's socket.
 
-Reads lines of JSON from stdin: first what to make, then "start" and "remove"; answers each with a line. It has all
-parsed and its connections open before it is told to start. No library of dgrid's, nothing but HTTP.
+Reads lines of JSON from stdin: first what to make, then "start" and "remove"; answers each with a line. With an archive
+for a container, that is put into it before its start. It has all parsed and its connections open before it is told to
+start. No library of dgrid's, nothing but HTTP.
 """
 
+import base64
 import http.client
 import json
 import socket
@@ -28,9 +30,10 @@ class Engine(http.client.HTTPConnection):
         self.sock.connect(SOCKET)
 
     def call(self, method, path, body=None):
-        """The answer's JSON; raises for every refusal."""
-        data = json.dumps(body) if body is not None else None
-        self.request(method, API + path, data, {"Content-Type": "application/json"} if data else {})
+        """The answer's JSON; raises for every refusal. ``body`` is sent as JSON, bytes as an archive."""
+        kind = "x-tar" if isinstance(body, bytes) else "json"
+        data = json.dumps(body) if body is not None and kind == "json" else body
+        self.request(method, API + path, data, {"Content-Type": f"application/{kind}"} if data else {})
         response = self.getresponse()
         text = response.read()
         if response.status >= 400:
@@ -67,13 +70,17 @@ class Run:
             self.start_head()
 
     def make(self, worker):
-        made = self.call("POST", f"/containers/create?name={quote(worker['create'])}", worker["body"])["Id"]
+        self.call("POST", f"/containers/{self.create(worker)}/start")
+
+    def create(self, one):
+        made = self.call("POST", f"/containers/create?name={quote(one['create'])}", one["body"])["Id"]
         self.ids.append(made)
-        self.call("POST", f"/containers/{made}/start")
+        if "archive" in one:
+            self.call("PUT", f"/containers/{made}/archive?path=/", base64.b64decode(one["archive"]))
+        return made
 
     def start_head(self):
-        made = self.call("POST", f"/containers/create?name={quote(self.head['create'])}", self.head["body"])["Id"]
-        self.ids.append(made)
+        made = self.create(self.head)
         stream = socket.socket(socket.AF_UNIX)
         stream.connect(SOCKET)
         path = f"{API}/containers/{made}/attach?stream=1&stdin=1&stdout=1"
