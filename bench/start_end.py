@@ -56,6 +56,8 @@ def _compared(case: str, taken: dict[str, Any]) -> Iterator[Figure]:
             detail = f"{seconds(taken['dgrid'][kind])}; {name} {seconds(taken[way][kind])}"
             yield Figure(part, f"{case}, of {name}", value, "", target, detail=detail)
     before, floor = taken["parts"], median(taken["files"]["start_s"])
+    value = floor / median(taken["engines"]["start_s"])
+    yield Figure("start", f"{case}, the engines' floor with dgrid's files, of that without", value, "")
     steps = floor + median(before["plan_s"]) + median(before["login_s"])
     logins = f", ssh logins {seconds(before['login_s'])}" if not case.endswith("/1") else ""
     detail = f"with files {seconds(taken['files']['start_s'])}, dgrid plan {seconds(before['plan_s'])}{logins}"

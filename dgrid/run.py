@@ -63,7 +63,7 @@ def _run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) 
 
 def _load() -> None:
     """Load, while nodes are waited for, what is needed once they are reached: a fifth of a start is importing."""
-    with contextlib.suppress(ImportError):  # which is raised where it is needed
+    with contextlib.suppress(ImportError, OSError):  # the main thread's own import tells of them
         for module in _NEEDED_ON_NODES:
             import_module(module)
 

@@ -42,7 +42,7 @@ class Accounts:
         key = (self._image_ids[engine.node, image], path)
         with self._lock:
             reading = self._reading.setdefault(key, threading.Lock())
-        is_turn = reading.acquire(timeout=_WAIT_S)
+        is_turn = key not in self._made and reading.acquire(timeout=_WAIT_S)
         try:
             if key not in self._made:
                 text = (engine.read_file(container_id, path) or b"").decode(errors="replace")

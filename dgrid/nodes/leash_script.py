@@ -120,17 +120,8 @@ end_all() {
 
 # The clock counts the leash's own running time: of a suspended machine or process one tick at most is late.
 _WATCH = r"""
-main=$$ parent=$PPID late=0 hold='' held='' go='' ended='' seen=0 creating='' made='' nap=''
-trap '' PIPE
-# Of two that are pending the lower number is seen to first: INT before QUIT.
-trap 'creating=yes' INT
-trap "creating=''" QUIT
-trap 'ended="end of input"' HUP
-trap 'late=0' USR1
-trap 'late=$((late + 1))' ALRM
-trap 'hold=yes' USR2
-trap 'go=yes' CONT
-trap 'ended=TERM' TERM
+main=$$ parent=$PPID late=0 hold='' held='' go='' ended='' seen=0 creating='' made=''
+trap '' PIPE HUP INT QUIT USR1 USR2 TERM
 look_at() {
   state=''
   read -r line </proc/$1/stat || return 1
@@ -182,11 +173,13 @@ is_followed() {
   return 1
 }
 tick() {
-  trap '' HUP INT QUIT USR2 TERM
-  trap - ALRM
   # Its sleep ends with it: that holds the output open, too, for whose end dgrid waits.
-  trap '[ -z "$nap" ] || kill -KILL $nap; exit' USR1
-  while sleep 1 & nap=$!; wait $nap; do kill -ALRM $main || exit; done
+  trap '[ -z "$!" ] || kill -KILL $!; exit' ALRM
+  while sleep 1 & wait $!; do kill -ALRM $main || exit; done
+}
+end_clock() {
+  kill -ALRM $clock
+  kill -CONT $clock
 }
 watch_launcher() {
   look_at $launcher || return 0
@@ -196,12 +189,22 @@ watch_launcher() {
   hold=yes
   [ -z "$hold_command" ] || eval "$hold_command" >/dev/null </dev/null &
 }
+# The first child, as $! is to be its own; it ignores from its first moment what the main process ignores up to here.
+tick & clock=$!
+# Of two that are pending the lower number is seen to first: INT before QUIT.
+trap 'creating=yes' INT
+trap "creating=''" QUIT
+trap 'ended="end of input"' HUP
+trap 'late=0' USR1
+trap 'late=$((late + 1))' ALRM
+trap 'hold=yes' USR2
+trap 'go=yes' CONT
+trap 'ended=TERM' TERM
 # What was made is said to the reader alone. It hands it on by the pipe of a here-document, which needs no command.
 exec 3<&0 4<<made </dev/null
 
 made
 read_words <&3 & reader=$!
-tick & clock=$!
 exec 3<&-
 echo leash on
 while :; do
@@ -217,12 +220,12 @@ while :; do
   fi
   [ -z "$held" ] || late=0
   if [ -n "$ended" ]; then break
-  elif [ $outcome -eq 0 ]; then kill -USR1 $clock; exit
+  elif [ $outcome -eq 0 ]; then end_clock; exit
   elif [ $outcome -lt 128 ] || ! kill -0 $reader; then ended='end of input'; break
   elif [ $late -ge $lease ]; then ended="nothing heard for $lease s"; break
   fi
 done
-kill -USR1 $clock
+end_clock
 trap '' HUP INT QUIT USR1 USR2 ALRM TERM CONT
 [ "$ended" != 'end of input' ] || ! is_followed || exit
 while read -r more; do made="$made $more"; done <&4

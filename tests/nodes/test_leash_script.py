@@ -63,6 +63,11 @@ class Leashed:
         file = self.directory / "calls"
         return [call for call in file.read_text().splitlines() if call.split()[0] == word] if file.exists() else []
 
+    def clock(self):
+        """The process that ticks: the leash's child that has one, its sleep."""
+        children = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout.split()
+        return next(int(one) for one in children if subprocess.run(["pgrep", "-P", one], capture_output=True).stdout)
+
     def containers(self):
         return (self.directory / "containers").read_text().split()
 
@@ -141,6 +146,25 @@ def test_a_run_that_ends_in_order_is_left_alone(leash):
     assert left.stdout == ""
     assert leash.containers() == ["c1", "c2"]
     assert leash.calls("ps") == []
+
+
+@in_all_shells
+def test_a_stopped_clock_does_not_outlive_the_run(leash):
+    """Nor does it hold up the end of the output."""
+    os.kill(leash.clock(), signal.SIGSTOP)
+    leash.say("done")
+    assert leash.process.wait(5) == 0
+    assert select.select([leash.process.stdout], [], [], 0.5)[0], "its output has not ended"
+    assert leash.process.stdout.read() == b""
+
+
+@in_all_shells
+def test_signals_to_the_whole_job_do_not_stop_its_clock(leash):
+    """Batch systems send USR1 and others to all processes of a job; the lease counts on."""
+    for name in ("USR1", "INT", "QUIT"):
+        os.killpg(leash.process.pid, getattr(signal, f"SIG{name}"))
+        time.sleep(0.2)
+    leash.wait_gone()
 
 
 @in_all_shells
