@@ -118,9 +118,12 @@ end_all() {
 }
 """
 
+# The words of the reader and the clock come to the main process by a pipe, in their order, none lost; not as signals,
+# of which bash forgets some where several come at once. Each is written in one piece, being shorter than 4096 bytes.
 # The clock counts the leash's own running time: of a suspended machine or process one tick at most is late.
 _WATCH = r"""
-main=$$ parent=$PPID late=0 hold='' held='' go='' ended='' seen=0 creating='' made=''
+main=$$ parent=$PPID late=0 hold='' held='' ended='' seen=0 creating='' made=''
+# Batch systems send some of these to all processes of a job.
 trap '' PIPE HUP INT QUIT USR1 USR2 TERM
 look_at() {
   state=''
@@ -131,27 +134,26 @@ look_at() {
   [ "$state" != Z ]
 }
 read_words() {
-  trap '' HUP INT QUIT USR1 USR2 ALRM TERM
+  exec 4<>/proc/self/fd/0 <&3 3<&-
   while read -r word more; do
     case $word in
-    beat) kill -USR1 $main || exit 1; echo ok ;;
-    creating) creating=yes; kill -INT $main ;;
+    beat) look_at $main || exit; echo beat >&4; echo ok ;;
+    creating) creating=yes; echo creating >&4 ;;
     created)
       creating='' made=$more
-      [ ${#made} -gt 60000 ] || echo "$made" 2>/dev/null >>/proc/self/fd/4  # a full pipe would hold the beats up
-      kill -QUIT $main
+      for id in $made; do echo "made $id" >&4; done
+      echo created >&4
       ;;
-    pause) kill -USR2 $main ;;
-    resume) kill -CONT $main ;;
-    done) end_processes; exit 0 ;;
-    leave) exit 0 ;;
+    pause|resume) echo $word >&4 ;;
+    done) end_processes; echo leave >&4; exit ;;
+    leave) echo leave >&4; exit ;;
     esac
   done
-  kill -HUP $main
+  echo end >&4
   # Should the main process be killed before it is done (it ends this one then), this one does its work.
   while look_at $main; do sleep 1; done
   is_followed "${cut:+$parent}" || end_all 'end of input'
-  exit 1
+  exit
 }
 # The input ends, too, when sshd ends that of a killed main process, or when the connection to dgrid's own machine
 # breaks: then dgrid starts another leash, as long as it is there, or the connection (the argument).
@@ -173,13 +175,7 @@ is_followed() {
   return 1
 }
 tick() {
-  # Its sleep ends with it: that holds the output open, too, for whose end dgrid waits.
-  trap '[ -z "$!" ] || kill -KILL $!; exit' ALRM
-  while sleep 1 & wait $!; do kill -ALRM $main || exit; done
-}
-end_clock() {
-  kill -ALRM $clock
-  kill -CONT $clock
+  while sleep 1; do look_at $main && echo tick || exit; done
 }
 watch_launcher() {
   look_at $launcher || return 0
@@ -189,46 +185,44 @@ watch_launcher() {
   hold=yes
   [ -z "$hold_command" ] || eval "$hold_command" >/dev/null </dev/null &
 }
-# The first child, as $! is to be its own; it ignores from its first moment what the main process ignores up to here.
-tick & clock=$!
-# Of two that are pending the lower number is seen to first: INT before QUIT.
-trap 'creating=yes' INT
-trap "creating=''" QUIT
-trap 'ended="end of input"' HUP
-trap 'late=0' USR1
-trap 'late=$((late + 1))' ALRM
-trap 'hold=yes' USR2
-trap 'go=yes' CONT
+exec 3<&0 4<&- </dev/null
+: | read_words & reader=$!
+# A shell has no other way to a pipe without a name than from one that has it open. The reader has once its 3 is closed.
+until [ -p /proc/$reader/fd/4 ] && [ ! -e /proc/$reader/fd/3 ]; do
+  look_at $reader || { echo leash off its processes cannot be reached in /proc; exit; }
+done
+exec 3<&- 4<>/proc/$reader/fd/4
+tick >&4 & clock=$!
 trap 'ended=TERM' TERM
-# What was made is said to the reader alone. It hands it on by the pipe of a here-document, which needs no command.
-exec 3<&0 4<<made </dev/null
-
-made
-read_words <&3 & reader=$!
-exec 3<&-
+trap 'hold=yes' USR2
 echo leash on
-while :; do
-  wait $reader; outcome=$?
-  [ -z "$launcher" ] || watch_launcher
+while [ -z "$ended" ]; do
+  read -r word more <&4 || word=''
+  case $word in
+  tick)
+    late=$((late + 1))
+    [ -z "$launcher" ] || watch_launcher
+    look_at $reader || ended='end of input'
+    ;;
+  beat) late=0 ;;
+  creating) creating=yes ;;
+  made) made="$made $more" ;;
+  created) creating='' ;;
+  pause) hold=yes ;;
+  resume) [ -z "$held" ] || let_all_go ;;
+  leave) kill -KILL $clock; exit 0 ;;
+  end) ended='end of input' ;;
+  esac
   if [ -n "$hold" ]; then
     hold=''
     [ -n "$held" ] || hold_all
   fi
-  if [ -n "$go" ]; then
-    go=''
-    [ -z "$held" ] || let_all_go
-  fi
   [ -z "$held" ] || late=0
-  if [ -n "$ended" ]; then break
-  elif [ $outcome -eq 0 ]; then end_clock; exit
-  elif [ $outcome -lt 128 ] || ! kill -0 $reader; then ended='end of input'; break
-  elif [ $late -ge $lease ]; then ended="nothing heard for $lease s"; break
-  fi
+  [ $late -lt $lease ] || ended="nothing heard for $lease s"
 done
-end_clock
-trap '' HUP INT QUIT USR1 USR2 ALRM TERM CONT
+trap '' TERM USR2
+kill -KILL $clock
 [ "$ended" != 'end of input' ] || ! is_followed || exit
-while read -r more; do made="$made $more"; done <&4
 end_all "$ended"
 kill -KILL $reader
 """

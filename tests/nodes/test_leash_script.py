@@ -231,6 +231,28 @@ def test_paused_it_holds(leash):
 
 
 @in_all_shells
+def test_words_in_a_burst_are_not_lost(leash):
+    """All that is said at once is heard, and in its order: bash forgets signals that come together."""
+    for _ in range(10):
+        leash.say("creating\ncreated " + "d" * 64 + "\nbeat\npause\nresume\nbeat")
+        assert sorted(leash.read() for _ in range(4)) == ["holding", "ok", "ok", "paused"]
+    leash.say("creating\ncreated " + "d" * 64 + "\nbeat")
+    leash.process.stdin.close()
+    leash.wait_gone(1.5)
+    assert leash.calls("pause") == ["pause c1 c2"] * 10
+    assert leash.calls("unpause") == ["unpause c1 c2"] * 10
+
+
+@in_all_shells
+def test_a_killed_reader_is_missed(leash):
+    """Without it no word of dgrid's arrives, nor the end of them."""
+    children = subprocess.run(["pgrep", "-P", str(leash.process.pid)], capture_output=True, text=True).stdout.split()
+    (reader,) = {int(one) for one in children} - {leash.clock()}
+    os.kill(reader, signal.SIGKILL)
+    leash.wait_gone(2.5)
+
+
+@in_all_shells
 def test_without_its_main_process_the_reader_acts(leash):
     """When the main process was killed and the input ends, the containers are removed all the same."""
     leash.process.kill()
