@@ -120,9 +120,9 @@ end_all() {
 
 # The words of the reader and the clock come to the main process by a pipe, in their order, none lost; not as signals,
 # of which bash forgets some where several come at once. Each is written in one piece, being shorter than 4096 bytes.
-# The clock counts the leash's own running time: of a suspended machine or process one tick at most is late.
+# The clock counts the leash's own running time: of a suspended machine or process two ticks at most are late.
 _WATCH = r"""
-main=$$ parent=$PPID late=0 hold='' held='' ended='' seen=0 creating='' made=''
+main=$$ parent=$PPID reader='' late=0 hold='' held='' ended='' seen=0 creating='' made=''
 # Batch systems send some of these to all processes of a job.
 trap '' PIPE HUP INT QUIT USR1 USR2 TERM
 look_at() {
@@ -133,16 +133,33 @@ look_at() {
   state=${line%% *}
   [ "$state" != Z ]
 }
+# The reader and the clock take their sleep with them, as nothing of a run is to be there once dgrid is done. Both may
+# be stopped; $! is the reader until the clock sleeps.
+end_child() {
+  kill -ALRM $1
+  kill -CONT $1
+}
+nap_until_ended() {
+  trap '[ "$!" = "$reader" ] || kill -KILL $!; exit' ALRM
+  sleep 1 >/dev/null & wait $!
+}
 read_words() {
   exec 4<>/proc/self/fd/0 <&3 3<&-
+  heard=''
   while read -r word more; do
+    # The main process has the pipe by now. With no end to read from, writing fails once that process is gone.
+    [ -n "$heard" ] || { heard=yes; exec 4>/proc/self/fd/4; }
     case $word in
     beat) look_at $main || exit; echo beat >&4; echo ok ;;
     creating) creating=yes; echo creating >&4 ;;
     created)
       creating='' made=$more
-      for id in $made; do echo "made $id" >&4; done
-      echo created >&4
+      line=created
+      for id in $made; do
+        line="$line $id"
+        [ ${#line} -lt 4000 ] || { echo "$line" >&4; line=created; }
+      done
+      echo "$line" >&4
       ;;
     pause|resume) echo $word >&4 ;;
     done) end_processes; echo leave >&4; exit ;;
@@ -151,7 +168,7 @@ read_words() {
   done
   echo end >&4
   # Should the main process be killed before it is done (it ends this one then), this one does its work.
-  while look_at $main; do sleep 1; done
+  while look_at $main; do nap_until_ended; done
   is_followed "${cut:+$parent}" || end_all 'end of input'
   exit
 }
@@ -175,7 +192,10 @@ is_followed() {
   return 1
 }
 tick() {
-  while sleep 1; do look_at $main && echo tick || exit; done
+  while nap_until_ended || [ $? -gt 128 ]; do
+    look_at $main || exit
+    [ "$state" = T ] || echo tick || exit
+  done
 }
 watch_launcher() {
   look_at $launcher || return 0
@@ -188,29 +208,37 @@ watch_launcher() {
 exec 3<&0 4<&- </dev/null
 : | read_words & reader=$!
 # A shell has no other way to a pipe without a name than from one that has it open. The reader has once its 3 is closed.
+tries=0
 until [ -p /proc/$reader/fd/4 ] && [ ! -e /proc/$reader/fd/3 ]; do
-  look_at $reader || { echo leash off its processes cannot be reached in /proc; exit; }
+  tries=$((tries + 1))
+  [ $tries -lt 1000 ] || sleep 1
+  look_at $reader && [ $tries -lt 1004 ] && continue
+  kill -KILL $reader
+  echo leash off its processes cannot be reached in /proc
+  exit
 done
-exec 3<&- 4<>/proc/$reader/fd/4
-tick >&4 & clock=$!
+exec 3<&- 4</proc/$reader/fd/4
+{ exec >/proc/$reader/fd/4 4<&-; tick; } & clock=$!
 trap 'ended=TERM' TERM
 trap 'hold=yes' USR2
 echo leash on
 while [ -z "$ended" ]; do
-  read -r word more <&4 || word=''
+  read -r word more <&4 || {
+    word=''
+    [ -n "$ended$hold" ] || look_at $reader || ended='end of input'
+  }
   case $word in
   tick)
     late=$((late + 1))
     [ -z "$launcher" ] || watch_launcher
-    look_at $reader || ended='end of input'
+    look_at $reader || end_child $clock  # and the pipe has an end, behind the last words
     ;;
   beat) late=0 ;;
   creating) creating=yes ;;
-  made) made="$made $more" ;;
-  created) creating='' ;;
+  created) creating='' made="$made $more" ;;
   pause) hold=yes ;;
   resume) [ -z "$held" ] || let_all_go ;;
-  leave) kill -KILL $clock; exit 0 ;;
+  leave) end_child $clock; exit 0 ;;
   end) ended='end of input' ;;
   esac
   if [ -n "$hold" ]; then
@@ -221,8 +249,8 @@ while [ -z "$ended" ]; do
   [ $late -lt $lease ] || ended="nothing heard for $lease s"
 done
 trap '' TERM USR2
-kill -KILL $clock
+end_child $clock
 [ "$ended" != 'end of input' ] || ! is_followed || exit
 end_all "$ended"
-kill -KILL $reader
+end_child $reader
 """

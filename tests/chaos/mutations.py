@@ -31,7 +31,7 @@ MUTATIONS = (
     Mutation(
         "end of input is not heeded",
         "dgrid/nodes/leash_script.py",
-        (("  kill -HUP $main\n", ""),),
+        (("  echo end >&4\n", ""),),
         killed_outright,
     ),
     Mutation(
@@ -43,7 +43,7 @@ MUTATIONS = (
     Mutation(
         "no lease",
         "dgrid/nodes/leash_script.py",
-        (("  elif [ $late -ge $lease ]; then", "  elif false; then"),),
+        (("[ $late -lt $lease ] || ended=", "true || ended="),),
         silence,
     ),
     Mutation(

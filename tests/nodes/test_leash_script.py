@@ -19,7 +19,7 @@ from dgrid.nodes.leash_script import _SWEEP, LeashSettings, leash_script
 from dgrid.nodes.link import resident_command
 from dgrid.plan.naming import LEASH_WORD
 
-SHELLS = [shell for shell in ("dash", "bash") if shutil.which(shell)]
+SHELLS = ("dash", "bash", "busybox")
 SESSION = "feedc0ffee00"
 # Containers are lines of a file; every call is written down; the file "hangs" makes it hang, "fails" makes it fail.
 FAKE_DOCKER = """#!/bin/sh
@@ -68,6 +68,17 @@ class Leashed:
         children = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout.split()
         return next(int(one) for one in children if subprocess.run(["pgrep", "-P", one], capture_output=True).stdout)
 
+    def reader(self):
+        """The process that reads dgrid's words: the other child."""
+        children = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout.split()
+        (reader,) = {int(one) for one in children} - {self.clock()}
+        return reader
+
+    def processes(self):
+        """All it has started that are still there, the sleep of its clock too."""
+        found = subprocess.run(["pgrep", "-a", "-g", str(self.process.pid)], capture_output=True, text=True).stdout
+        return [line for line in found.splitlines() if not line.endswith("<defunct>")]
+
     def containers(self):
         return (self.directory / "containers").read_text().split()
 
@@ -97,7 +108,7 @@ def leash_in(shell, directory, has_docker=True):
     (directory / "containers").write_text("c1\nc2\n")
     script = leash_script(LeashSettings(SESSION, "docker", "/nowhere/docker.sock", lease_s=3, cuts=False))
     process = subprocess.Popen(
-        [shutil.which(shell), "-c", resident_command(script, f"{LEASH_WORD} {SESSION}")],
+        [tools / "sh", "-c", resident_command(script, f"{LEASH_WORD} {SESSION}")],
         env={**os.environ, "PATH": path},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -142,8 +153,7 @@ def test_a_run_that_ends_in_order_is_left_alone(leash):
     assert select.select([leash.process.stdout], [], [], 0.2)[0], "its output has not ended"
     assert leash.process.stdout.read() == b""
     time.sleep(0.2)  # a process that was killed ends in a moment
-    left = subprocess.run(["pgrep", "-g", str(leash.process.pid), "-f", LEASH_WORD], capture_output=True, text=True)
-    assert left.stdout == ""
+    assert leash.processes() == []
     assert leash.containers() == ["c1", "c2"]
     assert leash.calls("ps") == []
 
@@ -156,6 +166,7 @@ def test_a_stopped_clock_does_not_outlive_the_run(leash):
     assert leash.process.wait(5) == 0
     assert select.select([leash.process.stdout], [], [], 0.5)[0], "its output has not ended"
     assert leash.process.stdout.read() == b""
+    assert leash.processes() == []
 
 
 @in_all_shells
@@ -164,6 +175,13 @@ def test_signals_to_the_whole_job_do_not_stop_its_clock(leash):
     for name in ("USR1", "INT", "QUIT"):
         os.killpg(leash.process.pid, getattr(signal, f"SIG{name}"))
         time.sleep(0.2)
+    leash.wait_gone()
+
+
+@in_all_shells
+def test_its_clock_goes_on_when_its_sleep_is_killed(leash):
+    """A user's "pkill sleep" is not to end the lease."""
+    subprocess.run(["pkill", "-P", str(leash.clock()), "sleep"], check=True)
     leash.wait_gone()
 
 
@@ -183,6 +201,8 @@ def test_end_of_input(leash):
     """It removes all with the session's label, and looks twice again."""
     leash.process.stdin.close()
     leash.process.wait(10)
+    time.sleep(0.2)
+    assert leash.processes() == []
     assert leash.containers() == []
     assert leash.calls("rm") == ["rm --force --volumes c1 c2"]
     assert leash.calls("ps") == [f"ps --all=true --quiet --no-trunc --filter label=io.dgrid.session={SESSION}"] * 3
@@ -246,10 +266,74 @@ def test_words_in_a_burst_are_not_lost(leash):
 @in_all_shells
 def test_a_killed_reader_is_missed(leash):
     """Without it no word of dgrid's arrives, nor the end of them."""
-    children = subprocess.run(["pgrep", "-P", str(leash.process.pid)], capture_output=True, text=True).stdout.split()
-    (reader,) = {int(one) for one in children} - {leash.clock()}
-    os.kill(reader, signal.SIGKILL)
+    os.kill(leash.reader(), signal.SIGKILL)
     leash.wait_gone(2.5)
+
+
+@in_all_shells
+def test_without_its_reader_and_its_clock_the_main_process_acts(leash):
+    """Nobody would say anything to it any more."""
+    os.kill(leash.reader(), signal.SIGKILL)
+    os.kill(leash.clock(), signal.SIGKILL)
+    leash.wait_gone(2.5)
+
+
+@in_all_shells
+def test_without_its_main_process_no_word_holds_the_reader_up(leash):
+    """What it says to that process, which was killed, is more than a pipe holds."""
+    leash.process.kill()
+    leash.say("creating\ncreated" + 1500 * f" {'d' * 64}")
+    leash.process.stdin.close()
+    leash.wait_gone()
+
+
+@in_all_shells
+def test_told_to_leave_while_its_main_process_is_stopped(leash):
+    """The reader has gone when the main process looks; what it said counts."""
+    os.kill(leash.process.pid, signal.SIGSTOP)
+    time.sleep(1.5)
+    leash.say("leave")
+    time.sleep(0.3)
+    os.kill(leash.process.pid, signal.SIGCONT)
+    assert leash.process.wait(5) == 0
+    assert leash.calls("rm") == []
+
+
+@in_all_shells
+def test_a_main_process_that_was_stopped_counts_no_time(leash):
+    """The clock went on meanwhile."""
+    stopped = (leash.process.pid, leash.reader())
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(4.5)
+    leash.say("beat")
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    assert leash.read() == "ok"
+    time.sleep(0.3)
+    assert leash.calls("rm") == []
+
+
+@in_all_shells
+def test_thousands_of_containers_do_not_hold_beats_up(leash):
+    """Their ids are words, too."""
+    began = time.monotonic()
+    leash.say("creating\ncreated" + 3000 * f" {'d' * 64}" + "\nbeat")
+    assert leash.read() == "ok"
+    leash.say("done")
+    assert leash.process.wait(5) == 0
+    assert time.monotonic() - began < 3
+
+
+def test_a_leash_whose_processes_cannot_be_reached_says_so(tmp_path):
+    """/proc may be that of others; it is an empty directory here."""
+    script = leash_script(LeashSettings(SESSION, "docker", "/nowhere/docker.sock", lease_s=3, cuts=False))
+    script = script.replace("/proc/$reader/fd", f"{tmp_path}/fd")
+    done = subprocess.run(
+        ["sh", "-c", resident_command(script, f"{LEASH_WORD} {SESSION}")],
+        input=script, text=True, capture_output=True, timeout=20,
+    )  # fmt: skip
+    assert done.stdout == "leash off its processes cannot be reached in /proc\n"
 
 
 @in_all_shells
