@@ -25,26 +25,24 @@ def wait_ready(instance: Instance, container_id: str, cluster: Cluster) -> None:
     if ready is None:
         return
     machine = cluster.machine(instance.node)
+    deadline = time.monotonic() + ready.timeout_s
     if ready.tcp is not None:
-        is_ready = _listens(machine.link, machine.engine.state(container_id), ready.tcp, ready.timeout_s)
+        is_ready = _listens(machine.link, machine.engine.state(container_id), ready.tcp, deadline)
     elif ready.command is not None:
-        is_ready = _command_succeeds(
-            machine.engine, container_id, ready.command, instance.request.user, ready.timeout_s
-        )
+        is_ready = _command_succeeds(machine.engine, container_id, ready.command, instance.request.user, deadline)
     else:
         assert ready.log is not None
-        is_ready = _log_says(machine.engine, container_id, ready.log, ready.timeout_s)
+        is_ready = _log_says(machine.engine, container_id, ready.log, deadline)
     if not is_ready:
-        raise ReadyError(instance.node.name, _why(instance, ready, machine.engine, container_id))
+        raise ReadyError(instance.node.name, _why(instance, ready, machine.engine, container_id, deadline))
 
 
-def _listens(link: Link, state: ContainerState, port: int, timeout_s: float) -> bool:
+def _listens(link: Link, state: ContainerState, port: int, deadline: float) -> bool:
     """Whether a socket listens on ``port`` in the container's network, by /proc/PID/net/tcp (proc_pid_net(5)).
 
     Looking instead of connecting works in every kind of network and leaves no broken connection in a server's log.
     """
     files = f"/proc/{state.pid}/net/tcp /proc/{state.pid}/net/tcp6"
-    deadline = time.monotonic() + timeout_s
     script = (
         f"i=0; while [ $i -lt 50 ]; do cat {files} 2>/dev/null | grep -q ':{port:04X} [0-9A-F]*:0000 0A' && exit 0; "
         f"[ -d /proc/{state.pid} ] || exit 1; i=$((i+1)); sleep 0.1; done; exit 2"
@@ -56,8 +54,7 @@ def _listens(link: Link, state: ContainerState, port: int, timeout_s: float) -> 
     return False
 
 
-def _command_succeeds(engine: Engine, container_id: str, command: tuple[str, ...], user: str, timeout_s: float) -> bool:
-    deadline = time.monotonic() + timeout_s
+def _command_succeeds(engine: Engine, container_id: str, command: tuple[str, ...], user: str, deadline: float) -> bool:
     while time.monotonic() < deadline:
         try:
             if engine.execute(container_id, command, user, deadline - time.monotonic()) == 0:
@@ -65,6 +62,7 @@ def _command_succeeds(engine: Engine, container_id: str, command: tuple[str, ...
         except EngineTimeout:
             return False
         except EngineError:
+            time.sleep(_POLL_S)  # see _why
             if engine.state(container_id).running:
                 raise
             return False
@@ -72,9 +70,9 @@ def _command_succeeds(engine: Engine, container_id: str, command: tuple[str, ...
     return False
 
 
-def _log_says(engine: Engine, container_id: str, text: str, timeout_s: float) -> bool:
+def _log_says(engine: Engine, container_id: str, text: str, deadline: float) -> bool:
     log = engine.follow_log(container_id)
-    timer = threading.Timer(timeout_s, log.close)
+    timer = threading.Timer(deadline - time.monotonic(), log.close)
     timer.daemon = True
     timer.start()
     try:
@@ -84,9 +82,11 @@ def _log_says(engine: Engine, container_id: str, text: str, timeout_s: float) ->
         log.close()
 
 
-def _why(instance: Instance, ready: Ready, engine: Engine, container_id: str) -> str:
-    state = engine.state(container_id)
-    if not state.running:
+def _why(instance: Instance, ready: Ready, engine: Engine, container_id: str, deadline: float) -> str:
+    # Before the time is over it has ended, which the engine learns a moment after its processes are gone.
+    while (state := engine.state(container_id)).exit_code is None and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    if state.exit_code is not None:
         text = f"{instance.name} ended with exit code {state.exit_code} before it was ready"
         return "; ".join((text, *_last_words(instance, engine, container_id)))
     wanted = (
