@@ -22,6 +22,7 @@ from dgrid.report import count, gather
 
 _NEEDED_ON_NODES = (
     "dgrid.on_nodes",
+    "dgrid.nodes.archive",
     "cryptography.hazmat.primitives.asymmetric.ed25519",
     "cryptography.hazmat.primitives.serialization",
 )

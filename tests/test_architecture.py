@@ -28,7 +28,7 @@ NOT_IN_PLAN = {"os", "socket", "subprocess", "time", "click", "docker", "paramik
 # What takes long to import (milliseconds count at start-up) is imported where it is used.
 LATE = {"docker", "paramiko", "jsonschema", "tenacity", "ClusterShell"}
 LATE_TOO = {"cryptography", "requests", "urllib3"}  # docker and paramiko bring them, and are made of them
-SELDOM = {"difflib", "hashlib", "hmac", "http"}  # may be imported where they are used: most runs need none of them
+SELDOM = {"difflib", "hashlib", "hmac", "http", "logging"}  # imported where they are used: few commands need them
 LAZY_ROOMS = {
     "cli",
     "nodes",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -56,7 +55,6 @@ def doctor(
     Starts no container and leaves nothing on the nodes. Each finding is "ok", a "note", or a "problem", which would
     keep a run from working; with one of these the exit code is 125.
     """
-    logging.disable(logging.CRITICAL)  # paramiko and urllib3 log what is reported as a finding of ours
     from dgrid.nodes.doctor import examine
     from dgrid.nodes.signals import StopSignals
     from dgrid.plan.checkup import Subject

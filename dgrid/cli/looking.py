@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -103,7 +102,6 @@ def looking(where: Where, all_users: bool = False) -> Iterator[Sight]:
 
     A signal within it is raised as Stopped.
     """
-    logging.disable(logging.CRITICAL)  # paramiko and urllib3 log what is reported as an error of ours
     from dgrid.nodes.look import look
     from dgrid.nodes.signals import StopSignals
 

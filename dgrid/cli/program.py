@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
 from dgrid.cli.interrupts import silent_interrupts
 
+# What is loaded makes tens of thousands of objects, none of which can go: 5 ms of looking for some that can.
+_GARBAGE_AFTER = 50_000
+
 
 def entry() -> None:
     """The console script."""
+    gc.set_threshold(_GARBAGE_AFTER)
     with silent_interrupts():
         from dgrid.cli.main import entry as main
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from dataclasses import replace
@@ -85,7 +84,8 @@ def run(
     allocation = find_allocation(hostfile, local, os.environ)
     submitter = find_submitter()
     check_submitter(submitter)
-    _set_up_logging(enable_debug)
+    if enable_debug:
+        _show_debug_log()
 
     from dgrid.nodes.terminal import Streams
     from dgrid.order import Order
@@ -119,7 +119,7 @@ def _carry_out(order: Order, streams: Streams, narrator: StderrNarrator, stop_be
             with stopped_before(stop_before_s, os.environ, stop, narrator):
                 return run_order(order, streams, stop, narrator)
         except DgridError:
-            logging.getLogger("dgrid").debug("the error came from here", exc_info=True)
+            _log_origin()
             raise
         finally:
             narrator.close()
@@ -131,9 +131,15 @@ def _with_terminal(definition: Definition, are_terminal: bool) -> Definition:
     return replace(definition, containers=containers)
 
 
-def _set_up_logging(debug: bool) -> None:
-    """paramiko and urllib3 log what dgrid reports itself; that is for --enable-debug only."""
-    if debug:
-        logging.basicConfig(level=logging.DEBUG, format="dgrid: debug: %(name)s: %(message)s", stream=sys.stderr)
-    else:
-        logging.disable(logging.CRITICAL)
+def _show_debug_log() -> None:
+    """On stderr, together with that of paramiko and urllib3, who log what dgrid reports itself."""
+    import logging
+
+    logging.basicConfig(level=logging.DEBUG, format="dgrid: debug: %(name)s: %(message)s", stream=sys.stderr)
+
+
+def _log_origin() -> None:
+    """Where the error that is under way came from, for the debug log."""
+    import logging
+
+    logging.getLogger("dgrid").debug("the error came from here", exc_info=True)

@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from dgrid.errors import EngineError, EngineNotFound, EngineTimeout
-from dgrid.nodes.archive import pack, unpack_first
 from dgrid.nodes.container_stream import AttachStream, EventStream, LogStream, hijack, unframe
 from dgrid.nodes.engine import ContainerState, EngineInfo
 from dgrid.nodes.engine_calls import EngineCalls, our_own_errors
@@ -67,6 +66,8 @@ class DockerApi:
         return str(made["Id"])
 
     def read_file(self, container_id: str, path: str) -> bytes | None:
+        from dgrid.nodes.archive import unpack_first
+
         try:
             url, wanted = self._path(f"/containers/{container_id}/archive"), f"read {path} of the image"
             return unpack_first(self.calls.call("GET", url, wanted, {"path": path}))
@@ -74,6 +75,8 @@ class DockerApi:
             return None
 
     def place(self, container_id: str, files: Iterable[FileToPlace], user: str) -> None:
+        from dgrid.nodes.archive import pack
+
         url, wanted = self._path(f"/containers/{container_id}/archive"), "put dgrid's files into the container"
         with self._creating():
             self.calls.put(url, wanted, pack(tuple(files), user), "application/x-tar", path="/")

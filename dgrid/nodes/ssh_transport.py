@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dgrid.nodes.known_hosts import TrustedKey
@@ -42,13 +43,19 @@ class UnixSockets(Protocol):
         """A channel to a unix socket on the far side. Raises paramiko's exceptions."""
 
 
+@cache
 def _transport_class() -> Any:
     """paramiko's Transport with channels to unix sockets, for which it has no call of its own.
 
     The message that opens such a channel ends in the path and two unused fields; the bytes before these are what
     paramiko writes for every kind of channel.
     """
+    import logging
+
     from paramiko import Transport
+
+    # It logs what is reported as an error of ours: that is for who sets up a log, and not for stderr else.
+    logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
     class UnixSocketTransport(Transport):
         def __init__(self, sock: socket.socket) -> None:

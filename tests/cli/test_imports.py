@@ -59,4 +59,4 @@ def test_a_command_imports_no_more_than_it_needs(arguments: list[str], slow: set
 def test_a_run_on_this_machine_alone_imports_neither_the_docker_sdk_nor_paramiko() -> None:
     """0.3 s and 0.2 s of a busy core: paramiko is for other nodes, the SDK for building and fetching images."""
     slow, _ = loaded(RUN)
-    assert slow == {"logging"}
+    assert slow == set()
