@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 import shlex
-import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from dgrid.errors import UsageError
+from dgrid.record import record
 
 LINKS = ("auto", "paramiko", "openssh", "batch")
 """How other nodes are reached; "batch" is by the batch system's own command."""
@@ -31,7 +31,7 @@ BEATS_TO_A_LEASE = 3
 """At least: two of them may be late."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settings:
     """What a run may be told besides its definition and its nodes; times in seconds.
 
@@ -86,6 +86,8 @@ def read_settings(files: Iterable[Path]) -> Settings:
 
 
 def _table(file: Path, text: str) -> dict[str, Any]:
+    import tomllib
+
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -33,10 +33,11 @@ DgridError                    125  dgrid could not start or keep the job (as ``d
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+
+from dgrid.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Problem:
     """One mistake in a file a user wrote, and what to do about it.
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from dgrid.config import Settings
 from dgrid.plan.allocation import Allocation, Submitter
 from dgrid.plan.definition import Definition, PullPolicy
+from dgrid.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Order:
     """What the user asked for: everything a run depends on besides the nodes themselves."""
 

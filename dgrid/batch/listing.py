@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from dgrid.batch.sources import Surroundings
 from dgrid.errors import NodeFileError, UsageError
 from dgrid.plan.folding import unfold
 from dgrid.plan.nodelist import parse_node_file
+from dgrid.record import record
 
 _GIVE = "give the nodes with --hostfile"
 _BRACKETS = re.compile(r"([^\[\]]*)\[([^\[\]]+)\]([^\[\]]*)")
 _SHOWN = 200
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class JobNodes:
     """(node, slots) in the batch system's order, each node once.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from dgrid.record import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class Finished:
     """A command that has ended, and what it printed."""
 
@@ -21,7 +22,7 @@ Ask = Callable[[tuple[str, ...]], Finished | None]
 """Runs a command; None where there is no such command."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class JobQuery:
     """The command that tells of a job (``{job}`` stands for its id), and how to read its output: names, maybe repeated.
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dgrid.batch.detect import ending_of
 from dgrid.batch.sources import Command, Sources
+from dgrid.record import record
 
 __all__ = ["Command", "Remaining", "Sources", "remaining"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Remaining:
     """``left_s`` is None where it cannot be known; ``why`` says then why not: "this is no batch job"."""
 

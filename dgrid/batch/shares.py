@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dgrid.batch.listing import shown_name
 from dgrid.batch.sources import Surroundings
 from dgrid.plan.job_share import NOT_TOLD, JobShare
 from dgrid.plan.nodelist import same_host_key
+from dgrid.record import record
 
 _UUID = re.compile(r"(GPU|MIG)-[0-9A-Za-z/-]+")
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class JobShares:
     """What a batch system tells of each node: ``here`` of this machine, ``there`` by the node's name, ``every`` of all.
 

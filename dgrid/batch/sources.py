@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from dgrid.record import record
 from dgrid.units import parse_duration
 
 Command = tuple[str, ...]
@@ -19,7 +19,7 @@ def _no_command(_command: Command) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Surroundings:
     """What a process in a job sees around it.
 
@@ -33,7 +33,7 @@ class Surroundings:
     hostname: str = "localhost"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sources:
     """What there is to learn the time left from.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dgrid.batch.listing import JobNodes, shown_name
 from dgrid.batch.query import JobQuery
 from dgrid.batch.shares import JobShares, own_gpus
 from dgrid.batch.sources import Sources, Surroundings
+from dgrid.record import record
 
 # Whatever the system: what opens doors stays outside the containers, whose environment anyone may read with
 # ``docker inspect``.
@@ -20,7 +21,7 @@ def _nothing_more(_around: Surroundings) -> Mapping[str, str]:
     return {}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BatchSystem:
     """One row: how a batch system tells a job about itself, and how it ends it.
 
@@ -82,7 +83,7 @@ class BatchSystem:
         return not self.nodes_in or any(environment.get(name) for name in self.nodes_in)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BatchJob:
     """The job dgrid runs in. What the system does not tell is None.
 

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from dgrid.errors import DgridError, ManyNodesError, NodeError, OutputError, Usa
 from dgrid.plan.allocation import Node
 from dgrid.plan.folding import fold, unfold
 from dgrid.plan.looking import Listed, narrow, only_run
+from dgrid.record import record
 
 if TYPE_CHECKING:
     from dgrid.nodes.look import View
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _ASK_S = 20.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Where:
     """What the command line says about nodes and runs."""
 
@@ -45,7 +46,7 @@ class Where:
     engine_socket: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Places:
     """The nodes to look at; whether to go on to the other nodes of the runs that are found there; and whose job."""
 
@@ -54,7 +55,7 @@ class Places:
     job: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sight:
     """What was found on the nodes, narrowed to what the command line asks for. ``ids`` is the caller's uid:gid."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -16,12 +15,13 @@ from dgrid.errors import UsageError
 from dgrid.plan.allocation import Allocation, check_submitter
 from dgrid.plan.facts import NodeFacts
 from dgrid.plan.plan import make_plan
+from dgrid.record import record
 from dgrid.report import plan_json, plan_text
 
 SESSION = "SESSION"  # stands for the session id, which only a run has
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Shown:
     """How a plan is shown. ``swarm`` assumes that the nodes share a swarm, which a run would find out."""
 

@@ -14,7 +14,6 @@ from dgrid.cli.allocation import allocation_options, find_allocation, find_submi
 from dgrid.cli.files import read_definition
 from dgrid.cli.interrupts import silent_interrupts
 from dgrid.cli.narrator import StderrNarrator
-from dgrid.cli.plan import Shown, show_plan
 from dgrid.cli.settings import find_settings
 from dgrid.cli.spool import open_outlets, spool_option
 from dgrid.cli.stop_before import stop_before_option, stopped_before
@@ -78,6 +77,8 @@ def run(
     signal n ended the run, 2 for wrong usage or a bad definition, 125 when dgrid could not start or keep the job.
     """
     if dry_run:
+        from dgrid.cli.plan import Shown, show_plan
+
         show_plan(dockdef, hostfile, local, oversubscribe, Shown(), os.environ)
         return
     definition = read_definition(dockdef, os.environ)

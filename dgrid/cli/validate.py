@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -13,9 +13,10 @@ import click
 from dgrid.cli.files import read_definition, shown_name
 from dgrid.errors import DefinitionError, Problem
 from dgrid.plan.definition import Definition
+from dgrid.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Checked:
     """One file: its definition, or None and what is wrong with it."""
 

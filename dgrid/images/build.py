@@ -6,7 +6,6 @@ import re
 import shlex
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from dgrid.errors import EngineError, ImageError, InputError, LinkError, Problem
@@ -17,6 +16,7 @@ from dgrid.images.machine import Workshop
 from dgrid.images.names import LABEL_USER
 from dgrid.nodes.engine_http import our_errors
 from dgrid.plan.facts import EngineKind
+from dgrid.record import record
 
 QUIET_S = 4 * 3600.0
 """How long a step of a build may say nothing, a compiler for example."""
@@ -37,7 +37,7 @@ _DISK_FULL = "no space left on device"
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BuildOrder:
     """What is to be built. ``arguments`` are all build arguments, the user's own and those filled in.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from dgrid.images.view import Need
+from dgrid.record import record
 
 SSHD_SETTINGS = "/etc/ssh/sshd_config"
 
@@ -31,7 +31,7 @@ _EXCUSED = re.compile(r"\|\|\s*(?:true\b|:|echo\b)")
 _ENDS_ON_ERROR = re.compile(r"^(?:#!.*\s-\w*e|\s*set\s+-\w*e|\s*set\s+-o\s+errexit)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RootWork:
     """A command in a script that only root can do. ``ends`` says whether the script ends there without success."""
 

@@ -6,17 +6,17 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from dgrid.errors import UsageError
+from dgrid.record import record
 
 _CHUNK = 1 << 18
 _BLOCK = 512
 _FOREIGN = ".dgrid-dockerfile"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Context:
     """``directory`` is sent; ``file`` is the Dockerfile, which may lie elsewhere."""
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from dgrid.errors import InputError, Problem
+from dgrid.record import record
 
 _KEYWORDS = (
     "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER",
@@ -23,7 +23,7 @@ _FLAG = re.compile(r"--([a-z][a-z0-9-]*)(?:=(\S*))?(?:\s+|$)")
 _FLAGGED = ("ADD", "COPY", "FROM", "HEALTHCHECK", "RUN")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Instruction:
     """One instruction. ``text`` is what follows keyword and flags, its continued lines joined; ``line`` is its first.
 
@@ -52,7 +52,7 @@ class Instruction:
         return dict(self.flags).get(name)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stage:
     """What one FROM begins. ``base`` is as written; ``name`` is None without AS."""
 
@@ -62,7 +62,7 @@ class Stage:
     instructions: tuple[Instruction, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Dockerfile:
     """A whole file. ``instructions`` are all of it, in order; ``leading`` are the ARGs before the first FROM."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from dgrid.record import record
 
 
 class Severity(Enum):
@@ -13,7 +14,7 @@ class Severity(Enum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rule:
     """``why`` is the reason, ``remedy`` what to do, in general; a Finding's ``what`` is the case at hand."""
 
@@ -22,7 +23,7 @@ class Rule:
     remedy: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finding:
     """One thing found. ``place`` is ``Dockerfile:12``, or the image, with a file inside it: ``redis:7:/entry.sh:3``."""
 

@@ -6,7 +6,7 @@ import fnmatch
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from dgrid.images.build import needing_buildkit
@@ -16,11 +16,12 @@ from dgrid.images.dockerfile import Dockerfile, Instruction, Stage, expand, unqu
 from dgrid.images.identity import identity_arguments
 from dgrid.images.view import SEARCH_PATH, FileFacts, Need, Said, View
 from dgrid.plan.allocation import Submitter
+from dgrid.record import record
 
 _LARGEST_TEXT_BYTES = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Copied:
     """A file of the context at ``path`` in the image. ``mode`` and ``uid`` are None where a flag or a RUN sets them."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from dgrid.config import Settings
@@ -15,9 +14,10 @@ from dgrid.nodes.link import Link, LinkKind
 from dgrid.nodes.machine import open_machine
 from dgrid.nodes.open_link import LinkOpener
 from dgrid.plan.allocation import Node
+from dgrid.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Workshop:
     """One machine with its engine, to work on images. ``name`` is what messages call it."""
 

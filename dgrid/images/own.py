@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from dgrid.errors import EngineNotFound, ImageError, UsageError
@@ -13,6 +12,7 @@ from dgrid.images.machine import Workshop
 from dgrid.images.names import LABEL_USER, LOCAL, is_named_for, registry_of, user_part
 from dgrid.nodes.engine_http import our_errors
 from dgrid.plan.naming import LABEL_SESSION
+from dgrid.record import record
 
 _CALL_S = 120.0
 _SILENCE_S = 1800.0
@@ -31,7 +31,7 @@ _REMEDIES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OwnImage:
     """An image that belongs to the user. ``name`` is None for one that a later build took the name from.
 

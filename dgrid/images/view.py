@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from dgrid.plan.allocation import Submitter
+from dgrid.record import record
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """An engine's, for images that set no PATH."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Said:
     """``Said("/data", "Dockerfile:12")``: something, and where it is said."""
 
@@ -36,7 +36,7 @@ class Kind(Enum):
     MISSING = "missing"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FileFacts:
     """A file of the image that matters. ``name`` is as it is asked for (``redis-server``), ``place`` for messages.
 
@@ -65,7 +65,7 @@ class FileFacts:
         return granted & bits == bits
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class View:
     """An image, or what a Dockerfile will make, as far as rules ask.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dgrid.lab.machine import Machine
+from dgrid.record import record
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -21,7 +22,7 @@ _STDERR = 2
 USER_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Command:
     """``Command("root", ("sinfo", "-h"))``: who runs what, where, with which environment added."""
 
@@ -32,7 +33,7 @@ class Command:
     tty: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Output:
     """What a command left: its exit code and everything it wrote."""
 

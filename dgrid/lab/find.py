@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dgrid.errors import LabError
 from dgrid.lab.machine import Machine
 from dgrid.lab.shape import FRONT, HOST_LABEL, LABEL, SHAPE_LABEL, Shape, shape_from_text
+from dgrid.record import record
 
 if TYPE_CHECKING:
     from docker import APIClient
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LabHost:
     """One host of a lab. ``state`` is the engine's word (running, exited, created); ``address`` None if it has none."""
 
@@ -23,7 +24,7 @@ class LabHost:
     address: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lab:
     """A lab as it is now: ``shape.nodes`` are the nodes that it has."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dgrid.errors import LabError, UsageError
 from dgrid.lab.execute import Command, capture
 from dgrid.lab.find import Lab, LabHost
 from dgrid.lab.machine import Machine
 from dgrid.lab.parallel import in_parallel
+from dgrid.record import record
 
 START = "start"
 """The start script's output, which this machine's engine keeps."""
@@ -20,7 +19,7 @@ _LIST = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogFile:
     """A log of a host; ``path`` is ``start`` or a file there."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dgrid.errors import LabError
+from dgrid.record import record
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -19,7 +19,7 @@ _LOOK = "see that an engine listens there and that $DOCKER_HOST is right; unset,
 _INSTALL = "install and start one (Debian: apt-get install docker.io; in a checkout of dgrid: scripts/prepare up)"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Machine:
     """``machine_at("unix:///run/docker.sock").client().version()``.
 

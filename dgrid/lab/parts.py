@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from dgrid.lab.shape import FRONT, HOST_LABEL, LABEL, SHAPE_LABEL, Bind, Port, Shape, shape_to_text
+from dgrid.record import record
 
 START = "/usr/local/lib/dgrid-lab/start"
 _SHARED = {"home": "/home", "dgrid": "/opt/dgrid", "secrets": "/lab"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HostRequest:
     """One host container: ``host`` is the name its users know, ``name`` the one this machine's engine knows."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePosixPath
 
 from dgrid.errors import UsageError
+from dgrid.record import record
 
 LABEL = "io.dgrid.lab"
 """On every object of a lab; its value is the lab's name. Nothing is ever found or removed by anything else."""
@@ -52,7 +52,7 @@ class NodeEngine(Enum):
     """No dockerd: Podman alone, as the ordinary user."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LabUser:
     """An ordinary user of the lab, the same on all hosts."""
 
@@ -61,7 +61,7 @@ class LabUser:
     gid: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bind:
     """A directory or file of this machine that every host has at ``target``."""
 
@@ -70,7 +70,7 @@ class Bind:
     read_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Port:
     """``Port(8080, 80)``: port 8080 of this machine's own address 127.0.0.1 is the frontend's port 80."""
 
@@ -78,7 +78,7 @@ class Port:
     front: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Shape:
     """``Shape("dev", node_count=2, users=lab_users("root", 0, 0)).hosts == ("front", "node1", "node2")``.
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from dgrid.lab.execute import Command, Output, capture
 from dgrid.lab.find import Lab, LabHost
 from dgrid.lab.machine import Machine
 from dgrid.lab.parallel import in_parallel
 from dgrid.lab.shape import FRONT, Batch, NodeEngine
+from dgrid.record import record
 
 _LOAD = ". /etc/dgrid-lab.conf; . /usr/local/lib/dgrid-lab/common.sh; load_batch"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HostStatus:
     """``engine`` is ``docker 26.1.5`` or ``podman 5.4.2``, ``batch`` the batch system's word (idle, mix, down).
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dgrid.batch.ending import attach_command
 from dgrid.errors import NodeError
 from dgrid.nodes.machine import Machine
+from dgrid.record import record
 
 _PATIENCE_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Job:
     """The job of a run: who ends it (as ``dgrid.batch.ending`` calls it) and its id. None outside a job.
 

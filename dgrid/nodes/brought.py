@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from dgrid.errors import NodeError
 from dgrid.nodes.engine_images import EngineImages
 from dgrid.nodes.fanout import errors_of, fan_out, values_of
 from dgrid.nodes.machine import Machine
 from dgrid.nodes.signals import StopSignals
+from dgrid.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Fetched:
     machine: Machine
     image: str

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dgrid.errors import EngineError, EngineTooOld, EngineUnreachable
+from dgrid.errors import EngineError, EngineTimeout, EngineTooOld, EngineUnreachable
 from dgrid.nodes import docker_api
 from dgrid.nodes.docker_api import DockerApi
 from dgrid.nodes.link import Link
 from dgrid.nodes.probe import Findings
 from dgrid.plan.facts import EngineKind
 
+_USUAL_SOCKET = "/run/docker.sock"
 # In a batch or ssh session there is no service manager of the user's to start Podman's service, so it is started for
 # the run. The shell becomes the service; one child says where its socket is, another ends it when the input ends.
 _PODMAN_SERVICE = (
@@ -20,18 +21,45 @@ _PODMAN_SERVICE = (
 )
 
 
+def meet_early(link: Link, wanted: str, socket_path: str | None, timeout_s: float) -> DockerApi | None:
+    """The Docker that ``choose_engine`` will most likely choose, while nothing is known of the node yet.
+
+    None where there is none, for any reason: ``choose_engine`` tells it. Raises EngineTimeout.
+    """
+    if wanted == "podman":
+        return None
+    try:
+        engine = docker_api.connect(link, socket_path or _USUAL_SOCKET, timeout_s, has_catatonit=False)
+    except EngineTimeout:
+        raise
+    except EngineError:
+        return None
+    if engine.info.kind is EngineKind.DOCKER:
+        return engine
+    engine.close()  # one has to look at the node to know all about Podman
+    return None
+
+
 def choose_engine(
-    link: Link, findings: Findings, wanted: str, socket_path: str | None, timeout_s: float
+    link: Link,
+    findings: Findings,
+    wanted: str,
+    socket_path: str | None,
+    timeout_s: float,
+    met: DockerApi | None = None,
 ) -> tuple[DockerApi, str | None]:
     """The engine to use on the link's node, and why it is not Docker if there is one. Raises EngineError.
 
     ``wanted`` is "auto", "docker" or "podman"; ``socket_path`` names the socket where the site has it in an unusual
-    place.
+    place; ``met`` has been connected to already.
     """
     refusals: list[str] = []
     for path in _sockets(findings, wanted, socket_path):
         try:
-            engine = _suitable(docker_api.connect(link, path, timeout_s, findings.has_catatonit))
+            if met is not None and met.socket_path == path:
+                engine = _suitable(met)
+            else:
+                engine = _suitable(docker_api.connect(link, path, timeout_s, findings.has_catatonit))
             return engine, _not_docker(engine, findings, wanted, refusals)
         except EngineUnreachable as error:
             refusals.append(error.what)

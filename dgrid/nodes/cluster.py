@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import PurePosixPath
 
 from dgrid.config import Settings
@@ -24,9 +24,10 @@ from dgrid.plan.job_cgroup import EngineCgroups, decide
 from dgrid.plan.job_limits import NOTHING, Affinity, JobLimits
 from dgrid.plan.plan import Plan
 from dgrid.plan.request import CreateRequest
+from dgrid.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cluster:
     """All machines of a run, in node-file order. Use as a context manager: leaving it cuts every connection.
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from dgrid.nodes.engine_wire import Body, ask, refusal
 from dgrid.nodes.link import Stream
+from dgrid.record import record
 
 _HEADER = 8
 _STDERR = 2
@@ -73,7 +73,7 @@ def hijack(
     return AttachStream(stream, answered.raw(), tty, half_close)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ContainerEnd:
     """A container's end, as an event of the engine tells it; the exit code is to be had from its state."""
 

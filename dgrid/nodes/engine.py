@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dgrid.nodes.container_stream import AttachStream, EventStream, LogStream
 from dgrid.nodes.engine_calls import EngineCalls
 from dgrid.plan.facts import EngineKind
 from dgrid.plan.request import CreateRequest, FileToPlace, NetworkRequest
+from dgrid.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EngineInfo:
     """What an engine says of itself. ``swarm_managers`` is empty where it is in no active swarm.
 
@@ -30,7 +30,7 @@ class EngineInfo:
     cgroup_version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ContainerState:
     """A container as its engine sees it. ``exit_code`` is None while it has not ended; ``pid`` 0 when it has.
 

@@ -7,7 +7,6 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -16,12 +15,13 @@ from dgrid.nodes.engine import Engine
 from dgrid.nodes.engine_http import BASE_URL, api_client, checked, our_errors
 from dgrid.nodes.link import Link, Stream
 from dgrid.plan.facts import EngineKind
+from dgrid.record import record
 
 _PIECE = 1 << 20
 _OCI = "application/vnd.oci.image.manifest.v1+json"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StoredImage:
     """An image on one node.
 

@@ -10,10 +10,10 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from dgrid.errors import EngineError, EngineNotFound
 from dgrid.nodes.link import Stream
+from dgrid.record import record
 
 _CHUNK = 1 << 18
 _LONGEST_HEADER = 1 << 16
@@ -25,7 +25,7 @@ _CHUNK_SIZE = re.compile(rb"[0-9a-f]{1,8}", re.IGNORECASE)
 _NO_BODY = (204, 304)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Answer:
     """An answer whose body has not been read yet. ``stays_open``: the stream can take another request after it."""
 

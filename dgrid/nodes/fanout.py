@@ -5,19 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from dgrid.errors import ManyNodesError, NodeError
 from dgrid.nodes.signals import StopSignals
+from dgrid.record import record
 
 _Item = TypeVar("_Item")
 _Value = TypeVar("_Value")
 _LATE_POLL_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outcome(Generic[_Item, _Value]):
     """What the work on ``item`` came to: exactly one of ``value`` and ``error`` counts."""
 

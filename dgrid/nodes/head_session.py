@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
@@ -16,23 +15,24 @@ from dgrid.nodes.output import Pump, Sink, StdinPump
 from dgrid.nodes.signals import on_resize
 from dgrid.nodes.terminal import Streams, raw_terminal, size
 from dgrid.plan.plan import Instance
+from dgrid.record import record
 
 _POLL_S = 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutputEnded:
     """The head's output has ended, or cannot be written any more."""
 
     failure: DgridError | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Resized:
     """dgrid's terminal has another size."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SignalObeyed:
     """The head has ended after a signal, or cannot be reached any more."""
 

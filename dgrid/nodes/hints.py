@@ -6,7 +6,8 @@ No container of a run is root or has a capability; programs of stock images that
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from dgrid.record import record
 
 _OWN_IMAGE = (
     "`dgrid image check {image}` tells what else in the image asks for root, and `dgrid image build` makes one for you"
@@ -15,7 +16,7 @@ _ROOTS_PLACES = r"/(?:var|run|etc|usr|opt|srv|data|root|lib|app)\b"
 _DENIED = r"(?:permission denied|read-only file system|EACCES)"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Hint:
     """``pattern`` is looked for in each line, whatever the case of its letters."""
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from dgrid.record import record
+
 _MARKERS = ("", "@revoked", "@cert-authority")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrustedKey:
     """One line's key: its type ("ssh-ed25519"), the key in base64, and the line's marker ("", "@revoked", ...)."""
 

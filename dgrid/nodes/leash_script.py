@@ -14,14 +14,14 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from dgrid.nodes.leash_calls import ENGINE_CALLS
 from dgrid.plan.naming import LABEL_SESSION
+from dgrid.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LeashSettings:
     """What a leash is told. ``engine`` is "docker" or "podman", ``lease_s`` the silence after which it acts.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
@@ -17,6 +16,7 @@ from dgrid.nodes.leash import Leash, new_leash
 from dgrid.nodes.machine import Machine
 from dgrid.nodes.signals import StopSignals
 from dgrid.nodes.watch import MachineLost
+from dgrid.record import record
 
 _PAUSE_WAIT_S = 1.5  # Slurm stops the processes of a suspended job for good two seconds after it says so
 _POLL_S = 0.02
@@ -25,7 +25,7 @@ _BEAT_COST_S = 0.002
 """Five times the CPU of one, both ends' together."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LeashNote:
     """A leash has something to say."""
 

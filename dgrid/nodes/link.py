@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
+
+from dgrid.record import record
 
 
 class LinkKind(Enum):
@@ -37,7 +38,7 @@ class Stream(Protocol):
         """End both directions; a ``recv`` waiting in another thread returns or raises."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CommandResult:
     """What a script on the node printed on stdout and stderr together, and its exit code."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 from dgrid.config import Settings
 from dgrid.errors import NodeError
@@ -15,12 +14,13 @@ from dgrid.nodes.signals import StopSignals
 from dgrid.nodes.spread_machines import open_machines
 from dgrid.plan.allocation import Node
 from dgrid.plan.looking import Listed, in_order, more_nodes
+from dgrid.record import record
 
 AsNodes = Callable[[tuple[str, ...]], tuple[Node, ...]]
 """Tells which of these names are this machine's."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class View:
     """What was found: containers in plan order, the machines they are on, and the errors of the other nodes."""
 

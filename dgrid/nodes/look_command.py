@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from dataclasses import dataclass
 
 from dgrid.errors import NodeError
 from dgrid.nodes.fanout import errors_of, fan_out
@@ -15,12 +14,13 @@ from dgrid.nodes.look_kept import Kept
 from dgrid.nodes.look_session import exit_code_of
 from dgrid.nodes.signals import StopSignals
 from dgrid.plan.looking import Listed
+from dgrid.record import record
 
 _POLL_S = 0.05
 _END_S = 3.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ran:
     """A command that has ended in one container."""
 

@@ -7,7 +7,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -19,6 +18,7 @@ from dgrid.nodes.machine import Machine
 from dgrid.nodes.output import Pump, Sink, StdinPump, to_streams
 from dgrid.nodes.signals import StopSignals, on_resize
 from dgrid.nodes.terminal import Streams, raw_terminal, size
+from dgrid.record import record
 
 _BACKLOG_BYTES = 64 << 20
 _END_S = 1.0
@@ -26,7 +26,7 @@ _POLL_S = 0.05
 _KILL_S = 3.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Attached:
     """How an attachment came to its end. ``exit_code`` is the head's, None when it runs on or nobody can tell."""
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 from dgrid.config import Settings
 from dgrid.errors import NodeCheckError, NodeError
-from dgrid.nodes.choose_engine import choose_engine
+from dgrid.nodes.choose_engine import choose_engine, meet_early
 from dgrid.nodes.docker_api import DockerApi
+from dgrid.nodes.fanout import fan_out, values_of
 from dgrid.nodes.link import Link, LinkKind
 from dgrid.nodes.open_link import LinkOpener
 from dgrid.nodes.probe import Findings, probe
 from dgrid.plan.allocation import Allocation, Node
 from dgrid.plan.job_cgroup import Hierarchy
 from dgrid.plan.job_limits import Affinity
+from dgrid.record import record
 
 _GUARD_TIMEOUT_S = 3.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Machine:
     """One machine with its link and engine. With ``--local`` it stands for several ``nodes``.
 
@@ -72,15 +75,36 @@ def open_machine(
     """
     link = opener.open(nodes[0])
     try:
-        findings = probe(link, sources, writable, settings.connect_timeout_s)
+        findings, met = _look(link, settings, sources, writable, early=nodes[0].is_local)
         _check(link.node, findings, uid)
-        chosen = choose_engine(link, findings, settings.engine, settings.engine_socket, settings.call_timeout_s)
-        engine, remark = chosen
+        wanted, socket_path, timeout_s = settings.engine, settings.engine_socket, settings.call_timeout_s
+        engine, remark = choose_engine(link, findings, wanted, socket_path, timeout_s, met)
         remark = "; ".join(filter(None, (link.remark, remark))) or None
         return Machine(nodes, link, engine, remark, findings.cgroups, findings.attachers, affinity=findings.affinity)
     except NodeError:
         link.close()
         raise
+
+
+def _look(
+    link: Link, settings: Settings, sources: tuple[str, ...], writable: tuple[str, ...], early: bool
+) -> tuple[Findings, DockerApi | None]:
+    """What is there; with ``early`` the engine is met meanwhile, if it is where it mostly is.
+
+    That pays on this machine. On others each is a session, and where Docker is not for the user sshd's log would tell
+    of every refusal.
+    """
+
+    def look() -> Any:
+        return probe(link, sources, writable, settings.connect_timeout_s)
+
+    def meet() -> Any:
+        return meet_early(link, settings.engine, settings.engine_socket, settings.call_timeout_s)
+
+    if not early:
+        return look(), None
+    findings, met = values_of(fan_out((look, meet), lambda step: step(), 2))
+    return findings, met
 
 
 def open_guard(node: Node, settings: Settings) -> Link | None:

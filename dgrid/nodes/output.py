@@ -8,7 +8,6 @@ import os
 import select
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from dgrid.errors import DgridError, OutputError, UsageError
@@ -16,6 +15,7 @@ from dgrid.nodes.container_stream import AttachStream
 from dgrid.nodes.outlet import Outlets, write_all
 from dgrid.nodes.terminal import Streams
 from dgrid.plan.plan import Instance
+from dgrid.record import record
 
 _SETTLE_S = 1.0
 
@@ -23,7 +23,7 @@ Sink = Callable[[bool, bytes], None]
 """Takes (is stderr, bytes)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KeptEnded:
     """A worker's output, kept in a file, has ended, or cannot be written there any more."""
 

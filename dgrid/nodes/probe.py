@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 
 from dgrid.errors import LinkError
 from dgrid.nodes.link import Link
 from dgrid.nodes.probe_job import JOB_SCRIPT, read_affinity, read_attachers, read_cgroups
 from dgrid.plan.job_cgroup import Hierarchy
 from dgrid.plan.job_limits import Affinity
+from dgrid.record import record
 
 _SCRIPT = """
 u=$(id -u)
@@ -31,7 +31,7 @@ done
 """
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FoundSocket:
     """An engine's socket on a node: ``state`` is "usable", "forbidden" or "missing"."""
 
@@ -40,7 +40,7 @@ class FoundSocket:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Findings:
     """What the look at one node found; ``missing`` and ``read_only`` are paths of those that were asked for.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from dgrid.errors import ImageError
 from dgrid.nodes.brought import Brought
@@ -17,12 +16,13 @@ from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.signals import StopSignals
 from dgrid.plan.definition import PullPolicy
 from dgrid.plan.plan import Plan
+from dgrid.record import record
 
 ImageIds = Mapping[tuple[str, str], str]
 """The id of an image by its machine's name and its own."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Need:
     machine: Machine
     image: str

@@ -9,9 +9,10 @@ from typing import Protocol
 
 from dgrid.errors import EngineTimeout
 from dgrid.plan.reaping import Found
+from dgrid.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Deadline:
     """``Deadline(time.monotonic() + 20)``: when all must be over, whatever the engines do."""
 
@@ -32,7 +33,7 @@ class Deadline:
         time.sleep(min(seconds, self.left_s()))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Removal:
     """What came of removing some objects: those that this call removed, and why others were not, by their id.
 
@@ -62,7 +63,7 @@ class ReapableEngine(Protocol):
         """Remove networks."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Left:
     """Something that is still there, and why. ``found`` is None for a whole engine that could not be asked."""
 
@@ -80,7 +81,7 @@ class Reaped:
     left: list[Left] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Circumstances:
     """Where and how to reap: this machine's name, when all must be over, the uid of a user's name (None: no such
     user), and whether only to tell."""

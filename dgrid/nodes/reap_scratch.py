@@ -7,20 +7,20 @@ import os
 import pwd
 import stat
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from dgrid.errors import NodeError
 from dgrid.nodes.reap_engine import Circumstances, Left, Reaped
 from dgrid.nodes.reap_processes import open_socket_paths, read_processes
 from dgrid.plan.reaping import Found, Kind, Wish, is_scratch, is_used
+from dgrid.record import record
 
 _BETWEEN_LOOKS_S = 3.0
 # A run makes the directory first and starts what uses it then.
 _YOUNGEST_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Directory:
     path: str
     inode: int

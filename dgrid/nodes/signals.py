@@ -6,23 +6,23 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
 from dgrid.errors import Stopped
+from dgrid.record import record
 
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FOR_THE_HEAD = (signal.SIGUSR1, signal.SIGUSR2)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Suspended:
     """The batch system, or ctrl-Z, wants the run suspended (SIGTSTP)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Continued:
     """The run goes on (SIGCONT); it may have been stopped without a word (SIGSTOP)."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from pathlib import Path
 
 from dgrid.errors import UsageError
@@ -73,6 +72,8 @@ class Spool:
         disk = os.statvfs(self.directory)
         if disk.f_bavail * disk.f_frsize < min(disk.f_blocks * disk.f_frsize // 20, _LEFT_TO_OTHERS):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        import tempfile
+
         descriptor, path = tempfile.mkstemp(prefix="dgrid-spool-", dir=self.directory)
         Path(path).unlink()
         return SpoolFile(descriptor)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from dgrid.config import Settings
 from dgrid.errors import ImageError, NodeError
@@ -17,12 +16,13 @@ from dgrid.nodes.signals import StopSignals
 from dgrid.nodes.spread_round import Cargo, RoundEnd, run_round
 from dgrid.plan.facts import EngineKind
 from dgrid.plan.folding import fold
+from dgrid.record import record
 
 _TELL_EVERY_S = 5.0
 _ID = 12
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Spread:
     """How a spread ended: names of nodes. ``failed`` has an error for each node that does not have the image."""
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from dgrid.record import record
 
 _TRIES = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reach:
     """Where a relay listens: addresses that may be tried in turn, as other nodes know them, and the port."""
 

@@ -18,11 +18,12 @@ from dgrid.nodes.signals import StopSignals
 from dgrid.nodes.spread_chain import Chain, Reach
 from dgrid.nodes.spread_key import one_time_certificate
 from dgrid.nodes.spread_station import Heard, NoRelay, Station, open_station
+from dgrid.record import record
 
 _LOOK_EVERY_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cargo:
     """What travels: the image's archive as ``path`` of the source's engine gives it, ``without`` these members."""
 

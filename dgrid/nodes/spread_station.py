@@ -6,7 +6,6 @@ import contextlib
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from dgrid.errors import LinkDropped, NodeError
 from dgrid.nodes.link import Resident, Stream
 from dgrid.nodes.machine import Machine
+from dgrid.record import record
 
 _START_S = 20.0
 _SILENCE_S = 10.0  # ten times what a relay lets pass without a word
@@ -34,7 +34,7 @@ Heard = SimpleQueue["tuple[str, Mapping[str, Any]] | None"]
 """What relays said: the node's name and the event; None wakes whoever waits."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NoRelay:
     """Why there can be no relay on a node that is well otherwise."""
 

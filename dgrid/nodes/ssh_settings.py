@@ -6,10 +6,10 @@ import os
 import pwd
 import re
 import subprocess
-from dataclasses import dataclass
 
 from dgrid.errors import LinkError
 from dgrid.nodes.known_hosts import host_name_in_file
+from dgrid.record import record
 
 # What paramiko cannot do; a host whose settings have one of these is reached through the OpenSSH client.
 _ONLY_OPENSSH = {
@@ -25,7 +25,7 @@ _USUAL_AGENTS = ("none", "SSH_AUTH_SOCK")
 _PLACEHOLDER = re.compile(r"%([%dhnpru])")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SshSettings:
     """The settings of ssh_config(5) that matter here, for one host.
 

@@ -7,12 +7,12 @@ import os
 import termios
 import tty
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from dgrid.nodes.outlet import Outlets
+from dgrid.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Streams:
     """File descriptors of stdin, stdout, stderr; ``outlets`` is the way to the last two for what must not block."""
 

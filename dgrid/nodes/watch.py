@@ -9,7 +9,6 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
@@ -22,13 +21,14 @@ from dgrid.nodes.machine import Machine
 from dgrid.nodes.start import ContainerIds
 from dgrid.plan.naming import LABEL_SESSION
 from dgrid.plan.plan import Instance, Plan
+from dgrid.record import record
 
 _LOOK_EVERY_S = 30.0
 _RESUBSCRIBE_S = 0.5
 _SETTLE_LOOKS, _SETTLE_PAUSE_S = 5, 0.1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ended:
     """An instance has ended; ``state`` is how."""
 
@@ -36,7 +36,7 @@ class Ended:
     state: ContainerState
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EngineAway:
     """A machine's engine does not answer; its containers may go on without it."""
 
@@ -44,14 +44,14 @@ class EngineAway:
     error: NodeError
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EngineBack:
     """An engine that was away answers again."""
 
     machine: Machine
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MachineLost:
     """A machine cannot be reached any more, or its engine has gone for good."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
@@ -18,12 +17,13 @@ from dgrid.nodes.start import ContainerIds, start
 from dgrid.plan.definition import FailurePolicy
 from dgrid.plan.job_limits import within
 from dgrid.plan.plan import Instance, Plan
+from dgrid.record import record
 from dgrid.units import format_size
 
 _TAIL_LINES = 20
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Failed:
     """A worker has failed for good; ``tail`` is the end of its output, None where that cannot be had."""
 
@@ -32,7 +32,7 @@ class Failed:
     tail: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NotRestarted:
     """A worker that was to be started again cannot be."""
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from dgrid.errors import UsageError
 from dgrid.plan.folding import fold
 from dgrid.plan.job_share import JobShare
 from dgrid.plan.nodelist import is_address, same_host_key
+from dgrid.record import record
 
 LARGEST_UID = 2**31 - 1  # Docker and Podman refuse ids above it
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Node:
     """One host of the allocation, named as the node file names it.
 
@@ -33,7 +33,7 @@ class Node:
         return "" if self.is_local else self.name
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Told:
     """What the batch system tells of the job beside its id and its nodes; None where it does not.
 
@@ -53,7 +53,7 @@ class Told:
     contradictions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Allocation:
     """Nodes in node-file order, at least one of them local.
 
@@ -89,7 +89,7 @@ class Allocation:
         return sum(counted) if len(counted) == len(self.nodes) else None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Submitter:
     """The user every container runs as, resolved once on the head.
 
@@ -104,7 +104,7 @@ class Submitter:
     group_names: tuple[tuple[int, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ThisHost:
     """What the machine dgrid runs on is called: host names, short or full, and IP addresses."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dgrid.errors import PlanError
 from dgrid.plan.allocation import Node
@@ -14,12 +14,13 @@ from dgrid.plan.job_limits import JobLimits
 from dgrid.plan.job_share import JobShare, cpu_list, cpu_numbers
 from dgrid.plan.network import Facts
 from dgrid.plan.placement import Placed
+from dgrid.record import record
 from dgrid.units import format_size
 
 _NANO = 1_000_000_000  # what engines count CPUs in: 15 times 0.2 of them are 3
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Assigned:
     """What one instance has: ``cpuset`` and ``gpus`` as in a CreateRequest, within the job's limits on its node."""
 
@@ -28,7 +29,7 @@ class Assigned:
     gpus: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Seat:
     """One machine with its instances, and what of it is the job's."""
 
@@ -133,7 +134,7 @@ def _share_out(seat: _Seat) -> Iterator[tuple[Placed, Assigned]]:
         yield one, Assigned(seat.limits, own.get(id(one), left), chosen)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Excess:
     """The instances on a node ask for more than there is; equal ones of several nodes become one message."""
 

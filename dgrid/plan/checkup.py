@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from dgrid.errors import NodeError
@@ -10,6 +9,7 @@ from dgrid.plan.allocation import Allocation, Node, Submitter
 from dgrid.plan.definition import Definition
 from dgrid.plan.facts import EngineKind
 from dgrid.plan.job_cgroup import Hierarchy
+from dgrid.record import record
 
 
 class State(Enum):
@@ -20,7 +20,7 @@ class State(Enum):
     PROBLEM = "problem"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finding:
     """One finding: ``check`` is its stable name ("ssh.login"), ``nodes`` whom it is about, none for the job itself.
 
@@ -34,7 +34,7 @@ class Finding:
     remedy: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LoginFound:
     """What a shell of the user's sees on a machine; None for what it could not learn.
 
@@ -60,7 +60,7 @@ class LoginFound:
     listening: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SwarmFound:
     """The swarm as a machine's engine sees it.
 
@@ -75,7 +75,7 @@ class SwarmFound:
     unreachable: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Leftover:
     """Containers and networks with the labels of one session of the user's."""
 
@@ -85,7 +85,7 @@ class Leftover:
     networks: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EngineFound:
     """What a machine's engine says of itself, and what it has of the user's.
 
@@ -111,7 +111,7 @@ class EngineFound:
     leftovers: tuple[Leftover, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Examined:
     """One machine, examined as far as it could be.
 
@@ -142,7 +142,7 @@ def names_of(machines: tuple[Examined, ...]) -> tuple[str, ...]:
     return tuple(name for machine in machines for name in machine.names)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Subject:
     """What is examined, and for whom.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from dgrid.plan.allocation import Allocation, Submitter
 from dgrid.plan.assignment import Assigned
@@ -17,9 +16,10 @@ from dgrid.plan.network import Facts, Network, aliases
 from dgrid.plan.placement import Placed
 from dgrid.plan.request import CreateRequest, FileToPlace
 from dgrid.plan.variables import Pairs, own_environment, shared_environment, with_gpus
+from dgrid.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Decided:
     """What is the same for all requests of a run.
 
@@ -64,7 +64,7 @@ def create_requests(
         yield _request(instance, shared[name], own, nodes, run)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Shared:
     """What is the same for all instances of a container."""
 

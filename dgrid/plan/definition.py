@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Protocol
+
+from dgrid.record import record
 
 HOSTFILE_DIR = "/dgrid"
 """Where the hostfile goes in a container that does not say so."""
@@ -66,7 +68,7 @@ class ScalePer(Enum):
     SLOT = "per_slot"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mount:
     """``"/on/node:/in/container:ro"``; both paths are absolute."""
 
@@ -75,7 +77,7 @@ class Mount:
     read_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Link:
     """``"database:DB_HOST"``: the host name of ``container`` in the environment variable ``variable``."""
 
@@ -83,7 +85,7 @@ class Link:
     variable: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ready:
     """When a container counts as ready: exactly one of ``tcp`` (a port), ``command``, ``log`` (a text) is set."""
 
@@ -93,7 +95,7 @@ class Ready:
     timeout_s: float = READY_TIMEOUT_S
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Resources:
     """Limits of one instance; None is no limit of its own."""
 
@@ -103,7 +105,7 @@ class Resources:
     shm_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Placement:
     """Which nodes an instance may go to. ``max_per_node`` None is no bound; ``exclusive`` is a node to itself."""
 
@@ -112,7 +114,7 @@ class Placement:
     exclusive: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Container:
     """One entry of the definition.
 
@@ -161,7 +163,7 @@ class Written(Protocol):
         """A message about the value at ``path``, which begins with its place: ``job.json:12:9: ...``."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Definition:
     """A whole docker definition; ``containers`` in file order, exactly one of them interactive.
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from dgrid.record import record
 
 AS_OF = "2026-11-20"
 
@@ -17,7 +18,7 @@ _FINAL = 10_000
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?(?:[-~.+]?rc[-.]?(\d+))?")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Escape:
     """One row. ``fixed`` has the first good version of each branch that got the fix, in order; what is older than the
     first is affected, unless it is older than ``since``. ``with_authorization``: only where the engine has an

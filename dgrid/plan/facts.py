@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from dgrid.plan.job_limits import NOTHING, Affinity, JobLimits
+from dgrid.record import record
 
 
 class EngineKind(Enum):
@@ -15,7 +15,7 @@ class EngineKind(Enum):
     PODMAN = "podman"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NodeFacts:
     """``address`` is the node's IP as the other nodes reach it, None if it was not learnt.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from dgrid.errors import Problem
 from dgrid.plan.jsonplaces import Path, find_places, line_and_column
 from dgrid.plan.jsontext import Document
 from dgrid.plan.mistake import Mistake, escape, quote
+from dgrid.record import record
 
 MOST_SHOWN = 50
 """How many problems of a file are told; more than that has one cause, most likely."""
@@ -20,7 +20,7 @@ _ENOUGH = 200
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Found:
     path: Path
     what: str

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from dgrid.plan.job_limits import JobLimits
+from dgrid.record import record
 
 _UNLIMITED_BYTES = 1 << 60  # cgroup v1 has no word for it, but the largest multiple of a page
 _MEMORY, _CPUSET, _UNIFIED = "memory", "cpuset", "unified"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Level:
     """One cgroup: its path, its own memory limit, the CPUs its processes may use ("0-3,8"), whether it has any.
 
@@ -27,7 +27,7 @@ class Level:
     has_processes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hierarchy:
     """The cgroups a process of the user's is in on a node, in one hierarchy: its own first, the root last.
 
@@ -43,7 +43,7 @@ class Hierarchy:
         return self.levels[0].path
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EngineCgroups:
     """What an engine says of cgroups: its driver ("cgroupfs", "systemd"), the version ("1", "2"), if it is rootless."""
 
@@ -52,7 +52,7 @@ class EngineCgroups:
     rootless: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Job:
     """A job's cgroup: its own path, not that of a step or a task in it. ``number`` is None where the path has none."""
 

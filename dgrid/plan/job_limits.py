@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dgrid.plan.definition import Resources
 from dgrid.plan.job_share import cpu_numbers
+from dgrid.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class JobLimits:
     """The job's limits on one node.
 
@@ -44,7 +45,7 @@ class JobLimits:
 NOTHING = JobLimits()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Affinity:
     """CPUs of a node: those that the user's process may use there (sched_setaffinity(2)), and those that are online.
 

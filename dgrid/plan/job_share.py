@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from dgrid.record import record
 from dgrid.units import format_size
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class JobShare:
     """None stands for what is not told; no GPUs is an empty tuple.
 

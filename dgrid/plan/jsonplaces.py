@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from dgrid.plan.jsontext import read_number
+from dgrid.record import record
 
 Path = tuple[str | int, ...]
 """``("containers", 2, "image")``: the way from the top of a document to a value."""
@@ -15,7 +16,7 @@ _TOKEN = re.compile(r'"(?:[^"\\]+|\\.)*+"|[{}\[\],:]|[^ \t\r\n{}\[\],:"]+', re.D
 _NUMBER = re.compile(r"-?[0-9].*|NaN|-?Infinity")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Places:
     """Offsets of values and of the keys before them, by path.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
 
 from dgrid.plan.jsonguess import guess_cause
 from dgrid.plan.mistake import Mistake
+from dgrid.record import record
 
 LONGEST_BYTES = 1024 * 1024
 """The largest definition that is read: 1 MiB, some 5,000 containers' worth."""
@@ -47,7 +47,7 @@ class NotJson(Mistake):  # the user's mistake, as well
         self.offset = offset
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Document:
     """``data`` as JSON has it. ``suspicious``: the text holds repeated keys, or numbers that JSON does not have."""
 

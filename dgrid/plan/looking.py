@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from dgrid.errors import UsageError
 from dgrid.plan.folding import fold, unfold
 from dgrid.plan.nodelist import is_address, same_host_key
+from dgrid.record import record
 
 HEAD = "head"
 """The head container's value of the label io.dgrid.role."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Listed:
     """A container of a run, found on ``machine``; ``node`` is what the run calls that machine.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from dgrid.errors import PlanError
 from dgrid.plan.definition import Container, NetworkMode
@@ -11,12 +10,13 @@ from dgrid.plan.facts import EngineKind, NodeFacts
 from dgrid.plan.folding import fold
 from dgrid.plan.nodelist import is_address, same_host_key
 from dgrid.plan.placement import Placed
+from dgrid.record import record
 
 Facts = Mapping[str, NodeFacts]
 """Node name -> facts. A node that is not in it was not asked, as in a dry run; the defaults are assumed for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Network:
     """``mode`` is never AUTO. ``maker`` is the node whose engine makes the network, None in mode HOST."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 
 from dgrid.errors import NodeFileError, Problem
+from dgrid.record import record
 
 _NEWLINE = re.compile(r"\r\n|\n|\r")
 _WORD = re.compile(r"[^ \t\f\v]+")
@@ -20,7 +20,7 @@ _LONGEST_LABEL = 63
 _SHOWN = 60
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Host:
     """One line: the name as spelt, what decides whether two names are the same host, and where it stands."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dgrid.errors import DefinitionError, Problem
 from dgrid.plan import values
@@ -18,6 +18,7 @@ from dgrid.plan.reader import Reader
 from dgrid.plan.schema import check_schema
 from dgrid.plan.substitution import Replacer, replaced
 from dgrid.plan.together import check_together
+from dgrid.record import record
 
 
 def parse_definition(text: bytes, file: str, environment: Mapping[str, str]) -> Definition:
@@ -39,7 +40,7 @@ def parse_definition(text: bytes, file: str, environment: Mapping[str, str]) -> 
     return replace(definition, written=_File(file, document))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _File:
     """A definition that is right in itself: what a plan finds fault with has its place all the same."""
 

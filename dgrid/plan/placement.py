@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from dgrid.errors import PlanError
 from dgrid.plan.allocation import Allocation, Node
@@ -11,9 +10,10 @@ from dgrid.plan.definition import Container, Definition, PlaceOn, ScalePer
 from dgrid.plan.folding import fold
 from dgrid.plan.naming import instance_name
 from dgrid.plan.room import NoPlaceError, Room
+from dgrid.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Placed:
     """One instance on its node. ``index`` counts from 1 within the container."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from dgrid.plan.allocation import Allocation, Node, Submitter
 from dgrid.plan.assignment import Assigned, assign
@@ -19,9 +18,10 @@ from dgrid.plan.placement import Placed, place
 from dgrid.plan.reasons import Reasons
 from dgrid.plan.request import CreateRequest, FileToPlace, NetworkRequest
 from dgrid.plan.ssh import UNMADE, RunKeys, ssh_files
+from dgrid.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Instance:
     """One instance of a container on its node.
 
@@ -42,7 +42,7 @@ class Instance:
         return dict(self.request.environment)["DGRID_HOSTFILE"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """All a run will do.
 

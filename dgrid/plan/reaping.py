@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 
 from dgrid.plan.naming import LABEL_JOB, LABEL_NODE, LABEL_SESSION, LABEL_USER, LEASH_WORD
+from dgrid.record import record
 
 # What tempfile.mkdtemp and mktemp make of "dgrid-" (link_openssh, choose_engine), and what is ever in there: the ssh
 # master's socket, its errors and its forwarded sockets; Podman's socket and log.
@@ -26,7 +26,7 @@ class Kind(Enum):
     DIRECTORY = "directory"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Found:
     """An object of some run on an engine. ``node`` is where it was made; ``running`` is for containers; ``swarm`` says
     that a network is one of many machines, and is seen on those that manage the swarm."""
@@ -42,7 +42,7 @@ class Found:
     swarm: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Process:
     """A process of this machine: ``argv`` is what /proc tells of its command line."""
 
@@ -51,7 +51,7 @@ class Process:
     argv: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Wish:
     """What is to be removed: these ``jobs``, these ``sessions``, and with ``ended`` whatever run has ended.
 

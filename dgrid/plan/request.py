@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dgrid.plan.definition import Mount, Resources
 from dgrid.plan.job_limits import NOTHING, JobLimits
+from dgrid.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FileToPlace:
     """A file (or, with ``content`` None, an empty directory) put into a container before its first instruction.
 
@@ -22,7 +23,7 @@ class FileToPlace:
     secret: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NetworkRequest:
     """A network of the run, made on ``node`` before the first create. ``driver`` is "bridge" or "overlay"."""
 
@@ -32,7 +33,7 @@ class NetworkRequest:
     labels: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CreateRequest:
     """One container to be created on one node's engine.
 

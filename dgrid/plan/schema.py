@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from dgrid.plan.jsonplaces import Path
 from dgrid.plan.keys import meant, nearest, unknown_key
 from dgrid.plan.mistake import kind, quote
 from dgrid.plan.wrongkind import property_schema, wrong_kind_remedy
+from dgrid.record import record
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -58,7 +58,7 @@ def check_schema(data: object, findings: Findings) -> None:
             _note(_Complaint(findings, path, error, property_schema(schema, path), schema))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Complaint:
     """One error of the validator. ``about`` is the part of the schema that describes ``path``."""
 

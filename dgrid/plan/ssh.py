@@ -6,15 +6,16 @@ sshd_config(5) and ssh_config(5) say what each line means.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from dgrid.plan.request import FileToPlace
+from dgrid.record import record
 
 DIRECTORY = "/dgrid/ssh"
 SYSTEM_CONFIG = "/etc/ssh/ssh_config.d/dgrid.conf"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunKeys:
     """A user's key pair and a host's, in OpenSSH's formats; private halves are never shown."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from dgrid.plan.definition import Container
@@ -12,13 +11,14 @@ from dgrid.plan.findings import Findings
 from dgrid.plan.jsonplaces import Path
 from dgrid.plan.keys import nearest
 from dgrid.plan.mistake import Mistake
+from dgrid.record import record
 
 _NUMBERED = re.compile(r"(.+)-([1-9][0-9]*)")
 _LONGEST_HOST_NAME = 63
 _LONGEST_CYCLE = 12
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Need:
     """``container`` needs ``other`` because of the entry at ``path``."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from dgrid.record import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class Sample:
     """Counters of one container at one moment (``at_s``, the node's clock); None where the engine does not count."""
 
@@ -23,7 +24,7 @@ class Sample:
     processes: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Usage:
     """``cpu_percent`` is 100 for one busy core, and None with one sample only; the rest is as of the last sample."""
 
