@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dgrid.errors import NodeError
-from dgrid.images.planning import planning_findings
 from dgrid.nodes.brought import Brought
 from dgrid.nodes.cluster import Cluster
+from dgrid.nodes.fanout import Meanwhile
 from dgrid.nodes.leashes import Leashes, put_on_leash
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.output import LogDirectory
@@ -40,10 +40,12 @@ def carry_out(
         _images(plan, cluster, order, stop, narrator) as image_ids,
         _torn_down(plan, ids, cluster, stop, narrator) as leashes,
     ):
-        _warn_of_images(plan, cluster, narrator)
         narrator.phase(f"creating {count(len(plan.instances), 'container')}")
+        looking = Meanwhile(lambda: _warnings_of_images(plan, cluster))
         leashes.creating()
         ids.update(create_all(plan, cluster, stop, image_ids))
+        for warning in looking.result(stop):
+            narrator.milestone(warning)
         leashes.created(_by_machine(plan, ids, cluster))
         supervisor = Supervisor(plan, ids, cluster, streams, stop, narrator, logs, leashes)
         supervisor.watch_workers()
@@ -78,8 +80,10 @@ def _images(plan: Plan, cluster: Cluster, order: Order, stop: StopSignals, narra
             narrator.note(f"{problem}; the image stays there")
 
 
-def _warn_of_images(plan: Plan, cluster: Cluster, narrator: Narrator) -> None:
-    """Tell what in the images goes wrong when nobody is root, as far as their configuration shows it."""
+def _warnings_of_images(plan: Plan, cluster: Cluster) -> tuple[str, ...]:
+    """What in the images goes wrong when nobody is root, as far as their configuration shows it."""
+    from dgrid.images.planning import planning_findings  # 10 ms, for which engines at work need not wait
+
     told: dict[str, None] = {}
     for instance in {one.container.name: one for one in plan.instances}.values():
         image, engine = instance.container.image, cluster.engine(instance.node)
@@ -93,8 +97,7 @@ def _warn_of_images(plan: Plan, cluster: Cluster, narrator: Narrator) -> None:
             plan.network_mode is NetworkMode.HOST,
         ):
             told[f"{finding.place}: {finding.what}; `dgrid image check {image}` tells why, and what to do"] = None
-    for text in told:
-        narrator.milestone(text)
+    return tuple(told)
 
 
 @contextmanager

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import import_module
 
 from dgrid.errors import DgridError
 from dgrid.nodes.cluster import open_cluster
+from dgrid.nodes.fanout import Meanwhile
 from dgrid.nodes.narrator import Narrator
 from dgrid.nodes.output import LogDirectory
 from dgrid.nodes.signals import StopSignals
@@ -20,12 +19,7 @@ from dgrid.plan.plan import Plan, make_plan
 from dgrid.plan.ssh import UNMADE, RunKeys
 from dgrid.report import count, gather
 
-_NEEDED_ON_NODES = (
-    "dgrid.on_nodes",
-    "dgrid.nodes.archive",
-    "cryptography.hazmat.primitives.asymmetric.ed25519",
-    "cryptography.hazmat.primitives.serialization",
-)
+_NEEDED_ON_NODES = ("dgrid.on_nodes", "dgrid.nodes.archive")
 
 
 def run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) -> int:
@@ -50,23 +44,26 @@ def _run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) 
     draft = _plan(order, {}, UNMADE)
     _note_all(draft.warnings, narrator)
     narrator.phase(f"checking {count(len(draft.nodes), 'node')}")
-    threading.Thread(target=_load, daemon=True).start()
+    loading = Meanwhile(lambda: _load(order.session))
     with open_cluster(draft, order.submitter.uid, order.settings, stop) as cluster:
-        from dgrid.nodes.run_keys import make_run_keys
-        from dgrid.on_nodes import carry_out
-
         for remark in gather((one.name, one.remark) for one in cluster.machines if one.remark):
             narrator.milestone(remark)
-        plan = _plan(order, cluster.facts(), make_run_keys(order.session))
+        facts, keys = cluster.facts(), loading.result()
+        plan = _plan(order, facts, keys)
         _note_all((warning for warning in plan.warnings if warning not in draft.warnings), narrator)
+        from dgrid.on_nodes import carry_out
+
         return carry_out(plan, cluster, order, streams, stop, narrator, logs)
 
 
-def _load() -> None:
-    """Load, while nodes are waited for, what is needed once they are reached: a fifth of a start is importing."""
-    with contextlib.suppress(ImportError, OSError):  # the main thread's own import tells of them
-        for module in _NEEDED_ON_NODES:
-            import_module(module)
+def _load(session: str) -> RunKeys:
+    """The run's keys; while nodes are waited for, all is loaded that is needed once they are reached."""
+    from dgrid.nodes.run_keys import make_run_keys
+
+    keys = make_run_keys(session)
+    for module in _NEEDED_ON_NODES:
+        import_module(module)
+    return keys
 
 
 def _plan(order: Order, facts: Mapping[str, NodeFacts], keys: RunKeys) -> Plan:

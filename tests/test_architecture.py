@@ -34,6 +34,7 @@ SELDOM = {"difflib", "hashlib", "hmac", "http", "logging", "tempfile", "tomllib"
 LAZY_ROOMS = {
     "cli",
     "nodes",
+    "on_nodes",
     "run",
 }  # what few commands need, and what is loaded while something is waited for
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -58,6 +58,33 @@ def fan_out(
     return tuple(outcomes[index] for index in range(len(items)))
 
 
+class Meanwhile(Generic[_Value]):
+    """Work in a thread of its own: it begins with ``meeting = Meanwhile(meet)``, ``meeting.result()`` waits for it."""
+
+    def __init__(self, work: Callable[[], _Value]) -> None:
+        self._work = work
+        self._value: _Value | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def result(self, stop: StopSignals | None = None) -> _Value:
+        """What it came to. Raises what it raised; Stopped as soon as a signal is noted in ``stop``."""
+        while self._thread.is_alive():
+            if stop is not None:
+                stop.check()
+            self._thread.join(_LATE_POLL_S)
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]  # no error: there is a value
+
+    def _run(self) -> None:
+        try:
+            self._value = self._work()
+        except BaseException as error:  # noqa: BLE001  # whatever it is, it must reach the thread that waits for it
+            self._error = error
+
+
 def values_of(outcomes: Sequence[Outcome[_Item, _Value]]) -> tuple[_Value, ...]:
     """The values if all went well; else ManyNodesError with every error (or the error itself, if it is one)."""
     raise_all(errors_of(outcomes))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from dgrid.config import Settings
 from dgrid.errors import NodeCheckError, NodeError
 from dgrid.nodes.choose_engine import choose_engine, meet_early
 from dgrid.nodes.docker_api import DockerApi
-from dgrid.nodes.fanout import fan_out, values_of
+from dgrid.nodes.fanout import Meanwhile
 from dgrid.nodes.link import Link, LinkKind
 from dgrid.nodes.open_link import LinkOpener
 from dgrid.nodes.probe import Findings, probe
@@ -95,16 +94,13 @@ def _look(
     of every refusal.
     """
 
-    def look() -> Any:
+    def look() -> Findings:
         return probe(link, sources, writable, settings.connect_timeout_s)
-
-    def meet() -> Any:
-        return meet_early(link, settings.engine, settings.engine_socket, settings.call_timeout_s)
 
     if not early:
         return look(), None
-    findings, met = values_of(fan_out((look, meet), lambda step: step(), 2))
-    return findings, met
+    meeting = Meanwhile(lambda: meet_early(link, settings.engine, settings.engine_socket, settings.call_timeout_s))
+    return look(), meeting.result()
 
 
 def open_guard(node: Node, settings: Settings) -> Link | None:
