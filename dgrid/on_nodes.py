@@ -44,9 +44,9 @@ def carry_out(
         looking = Meanwhile(lambda: _warnings_of_images(plan, cluster))
         leashes.creating()
         ids.update(create_all(plan, cluster, stop, image_ids))
+        leashes.created(_by_machine(plan, ids, cluster))
         for warning in looking.result(stop):
             narrator.milestone(warning)
-        leashes.created(_by_machine(plan, ids, cluster))
         supervisor = Supervisor(plan, ids, cluster, streams, stop, narrator, logs, leashes)
         supervisor.watch_workers()
         if plan.start_order:

@@ -48,7 +48,7 @@ def _run(order: Order, streams: Streams, stop: StopSignals, narrator: Narrator) 
     with open_cluster(draft, order.submitter.uid, order.settings, stop) as cluster:
         for remark in gather((one.name, one.remark) for one in cluster.machines if one.remark):
             narrator.milestone(remark)
-        facts, keys = cluster.facts(), loading.result()
+        facts, keys = cluster.facts(), loading.result(stop)
         plan = _plan(order, facts, keys)
         _note_all((warning for warning in plan.warnings if warning not in draft.warnings), narrator)
         from dgrid.on_nodes import carry_out

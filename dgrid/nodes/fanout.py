@@ -74,6 +74,8 @@ class Meanwhile(Generic[_Value]):
             if stop is not None:
                 stop.check()
             self._thread.join(_LATE_POLL_S)
+        if self._error is not None and stop is not None:
+            stop.check()  # the signal itself may have brought it about
         if self._error is not None:
             raise self._error
         return self._value  # type: ignore[return-value]  # no error: there is a value

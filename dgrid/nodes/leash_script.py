@@ -122,6 +122,7 @@ end_all() {
 # of which bash forgets some where several come at once. Each is written in one piece, being shorter than 4096 bytes.
 # The clock counts the leash's own running time: of a suspended machine or process two ticks at most are late.
 _WATCH = r"""
+unset TMOUT  # bash would take a suspended run's silence for the end of input
 main=$$ parent=$PPID reader='' late=0 hold='' held='' ended='' seen=0 creating='' made=''
 # Batch systems send some of these to all processes of a job.
 trap '' PIPE HUP INT QUIT USR1 USR2 TERM
@@ -154,12 +155,12 @@ read_words() {
     creating) creating=yes; echo creating >&4 ;;
     created)
       creating='' made=$more
-      line=created
+      said=created
       for id in $made; do
-        line="$line $id"
-        [ ${#line} -lt 4000 ] || { echo "$line" >&4; line=created; }
+        said="$said $id"
+        [ ${#said} -lt 4000 ] || { echo "$said" >&4; said=created; }
       done
-      echo "$line" >&4
+      echo "$said" >&4
       ;;
     pause|resume) echo $word >&4 ;;
     done) end_processes; echo leave >&4; exit ;;
@@ -169,6 +170,7 @@ read_words() {
   echo end >&4
   # Should the main process be killed before it is done (it ends this one then), this one does its work.
   while look_at $main; do nap_until_ended; done
+  trap - ALRM
   is_followed "${cut:+$parent}" || end_all 'end of input'
   exit
 }
@@ -253,4 +255,6 @@ end_child $clock
 [ "$ended" != 'end of input' ] || ! is_followed || exit
 end_all "$ended"
 end_child $reader
+sleep 0.1
+kill -KILL $reader  # where ALRM was ignored from the beginning
 """

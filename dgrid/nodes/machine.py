@@ -73,34 +73,21 @@ def open_machine(
     ``sources`` are paths that must be there, ``writable`` directories the user must be able to write to.
     """
     link = opener.open(nodes[0])
+    wanted, socket_path, timeout_s = settings.engine, settings.engine_socket, settings.call_timeout_s
+    meeting: Meanwhile[DockerApi | None] | None = None
+    if nodes[0].is_local:
+        # Not on others: each step is a session there, and where Docker is not for the user sshd's log would fill.
+        meeting = Meanwhile(lambda: meet_early(link, wanted, socket_path, timeout_s))
     try:
-        findings, met = _look(link, settings, sources, writable, early=nodes[0].is_local)
+        findings = probe(link, sources, writable, settings.connect_timeout_s)
         _check(link.node, findings, uid)
-        wanted, socket_path, timeout_s = settings.engine, settings.engine_socket, settings.call_timeout_s
+        met = meeting.result() if meeting is not None else None
         engine, remark = choose_engine(link, findings, wanted, socket_path, timeout_s, met)
         remark = "; ".join(filter(None, (link.remark, remark))) or None
         return Machine(nodes, link, engine, remark, findings.cgroups, findings.attachers, affinity=findings.affinity)
     except NodeError:
         link.close()
         raise
-
-
-def _look(
-    link: Link, settings: Settings, sources: tuple[str, ...], writable: tuple[str, ...], early: bool
-) -> tuple[Findings, DockerApi | None]:
-    """What is there; with ``early`` the engine is met meanwhile, if it is where it mostly is.
-
-    That pays on this machine. On others each is a session, and where Docker is not for the user sshd's log would tell
-    of every refusal.
-    """
-
-    def look() -> Findings:
-        return probe(link, sources, writable, settings.connect_timeout_s)
-
-    if not early:
-        return look(), None
-    meeting = Meanwhile(lambda: meet_early(link, settings.engine, settings.engine_socket, settings.call_timeout_s))
-    return look(), meeting.result()
 
 
 def open_guard(node: Node, settings: Settings) -> Link | None:

@@ -16,6 +16,7 @@ from dgrid.plan.definition import Ready
 from dgrid.plan.plan import Instance
 
 _POLL_S = 0.2
+_LEARNS_WITHIN_S = 3.0
 _TAIL_LINES = 20
 
 
@@ -62,8 +63,7 @@ def _command_succeeds(engine: Engine, container_id: str, command: tuple[str, ...
         except EngineTimeout:
             return False
         except EngineError:
-            time.sleep(_POLL_S)  # see _why
-            if engine.state(container_id).running:
+            if _settled(engine, container_id, deadline).exit_code is None:
                 raise
             return False
         time.sleep(_POLL_S)
@@ -82,13 +82,22 @@ def _log_says(engine: Engine, container_id: str, text: str, deadline: float) -> 
         log.close()
 
 
-def _why(instance: Instance, ready: Ready, engine: Engine, container_id: str, deadline: float) -> str:
-    # Before the time is over it has ended, which the engine learns a moment after its processes are gone.
+def _settled(engine: Engine, container_id: str, deadline: float) -> ContainerState:
+    """How a container is that seems to have ended: the engine learns that a moment after its processes are gone."""
+    deadline = min(deadline, time.monotonic() + _LEARNS_WITHIN_S)
     while (state := engine.state(container_id)).exit_code is None and time.monotonic() < deadline:
         time.sleep(_POLL_S)
+    return state
+
+
+def _why(instance: Instance, ready: Ready, engine: Engine, container_id: str, deadline: float) -> str:
+    state = _settled(engine, container_id, deadline)
     if state.exit_code is not None:
         text = f"{instance.name} ended with exit code {state.exit_code} before it was ready"
         return "; ".join((text, *_last_words(instance, engine, container_id)))
+    if time.monotonic() < deadline:
+        lost = "its process is not to be seen in /proc there" if ready.tcp is not None else "its log has ended"
+        return f"cannot see whether {instance.name} is ready: {lost}, but the engine says that it runs"
     wanted = (
         f"nothing listens on its port {ready.tcp}"
         if ready.tcp is not None

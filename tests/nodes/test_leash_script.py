@@ -109,7 +109,7 @@ def leash_in(shell, directory, has_docker=True):
     script = leash_script(LeashSettings(SESSION, "docker", "/nowhere/docker.sock", lease_s=3, cuts=False))
     process = subprocess.Popen(
         [tools / "sh", "-c", resident_command(script, f"{LEASH_WORD} {SESSION}")],
-        env={**os.environ, "PATH": path},
+        env={**os.environ, "PATH": path, "TMOUT": "1"},  # which bash heeds in each read
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,

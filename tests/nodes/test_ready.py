@@ -56,7 +56,7 @@ def wait_for(ready: Ready, late_answers: int) -> str:
     [
         (Ready(tcp=5000, timeout_s=20), 3),
         (Ready(log="serving", timeout_s=20), 2),
-        (Ready(command=("true",), timeout_s=20), 0),
+        (Ready(command=("true",), timeout_s=20), 2),
     ],
     ids=["tcp", "log", "command"],
 )
@@ -66,6 +66,14 @@ def test_an_end_the_engine_learns_late_is_an_end(ready, late_answers):
     assert told == "w ended with exit code 7 before it was ready; its last line: cannot open the port"
 
 
-def test_an_engine_that_never_learns_it_does_not_hold_the_run_up():
-    told = wait_for(Ready(tcp=5000, timeout_s=0.5), late_answers=1000)
-    assert told.startswith("w is not ready after 0.5 s: nothing listens on its port 5000")
+def test_a_container_that_cannot_be_seen_is_not_said_to_be_late():
+    """As where /proc shows nobody the processes of others."""
+    told = wait_for(Ready(tcp=5000, timeout_s=20), late_answers=1000)
+    assert told == (
+        "cannot see whether w is ready: its process is not to be seen in /proc there, but the engine says that it runs"
+    )
+
+
+def test_one_that_is_late_is_said_to_be():
+    told = wait_for(Ready(log="serving", timeout_s=0.5), late_answers=1000)
+    assert told.startswith("w is not ready after 0.5 s: its log does not say 'serving'")
