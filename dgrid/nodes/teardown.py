@@ -145,7 +145,7 @@ def _ask_to_end(engine: Engine, labels: Mapping[str, str], signals: Mapping[str,
     pause_s = _FIRST_POLL_S  # most of what hears its signal ends at once
     while running and not patience.is_over():
         time.sleep(pause_s)
-        pause_s = min(1.5 * pause_s, _POLL_S)
+        pause_s = min(1.2 * pause_s, _POLL_S)
         running = engine.containers(labels, running_only=True)
 
 
