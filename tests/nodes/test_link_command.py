@@ -224,15 +224,22 @@ def test_nothing_is_left_of_it():
     assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
 
 
+class RefusingSsh:
+    """Stands for SshOpener: every node refuses, with an error of a kind."""
+
+    def __init__(self, error):
+        self._error = error
+
+    def open(self, node):
+        raise self._error
+
+
 class Refusing(LinkOpener):
-    """ssh that refuses, with an error of a kind."""
+    """One whose ssh is refused everywhere."""
 
     def __init__(self, error, kind, command):
         super().__init__(kind, 10, command)
-        self._error = error
-
-    def _open_by_ssh(self, node):
-        raise self._error
+        self._ssh = RefusingSsh(error)
 
 
 SHELL = "/bin/sh -c 'shift; exec \"$@\"' carrier"
