@@ -24,7 +24,7 @@ _SWEEPS_AT_MOST = 30
 _NETWORK_WAIT_S = 10.0
 _HURRY_S = 10.0
 _PATIENCE_S = 45.0
-_LATE_CREATE = "the engine has not answered to a create; the leash looks for what may come of it yet"
+_LATE_ANSWER = "the engine has not answered to a create or a start; the leash looks for what may come of it yet"
 
 
 def tear_down(
@@ -131,7 +131,7 @@ def _end_containers(engine: Engine, labels: Mapping[str, str], signals: Mapping[
         clean_sweeps = 0 if found else clean_sweeps + 1
         if clean_sweeps == (2 if in_doubt else 1):
             if in_doubt and engine.refuse_creates(0.0):
-                raise NodeError(engine.node, _LATE_CREATE)
+                raise NodeError(engine.node, _LATE_ANSWER)
             return
         if errors or in_doubt:
             # An engine carries out a create whose caller has gone, seconds later: look again until twice nothing.

@@ -115,6 +115,8 @@ def _tell(verdict: Verdict) -> None:
         "MISSED" if verdict.missed else "",
         f"LEAK {_some(verdict.left)} {_some(verdict.late_trials)}" if verdict.leaked else "",
         f"HARMED {_some(verdict.harmed)}" if verdict.harmed else "",
+        f"LATE; it said: {list(verdict.stderr[-12:])}" if verdict.is_late else "",
+        f"containerd's alone: {_some(verdict.records)}" if verdict.records else "",
         "" if verdict.code_fits else f"exit code {verdict.code}; it said: {list(verdict.stderr[-6:])}",
     ]
     after = f" + {trial.after_s:.2f} s" if trial.after_s else ""

@@ -76,7 +76,7 @@ _MEANINGS = {
 
 def is_red(verdicts: Iterable[Mapping[str, Any]]) -> bool:
     """Whether anything leaked, a bystander was harmed, or the last trace of a run went later than promised."""
-    return any(one["left"] or one["late_trials"] or one["harmed"] or _is_late(one) for one in verdicts)
+    return any(one["left"] or one["late_trials"] or one["harmed"] or is_late(one) for one in verdicts)
 
 
 def summary(verdicts: Sequence[Mapping[str, Any]]) -> str:
@@ -85,7 +85,7 @@ def summary(verdicts: Sequence[Mapping[str, Any]]) -> str:
     leaks = [one for one in verdicts if one["left"] or one["late_trials"]]
     harmed = [one for one in verdicts if one["harmed"]]
     codes = [one for one in verdicts if not one["code_fits"]]
-    late = [one for one in hit if _is_late(one)]
+    late = [one for one in hit if is_late(one)]
     lines = [
         f"{len(verdicts)} trials, {len(hit)} of them hit a run in progress",
         f"{len(leaks)} leaks, {len(harmed)} bystanders harmed, {len(late)} later than promised, "
@@ -127,7 +127,8 @@ def _row(kind: str, hit: Sequence[Mapping[str, Any]]) -> str:
     return f"| {_MEANINGS[kind]} | {figures} | {BOUNDS_S[kind]:.0f} |"
 
 
-def _is_late(verdict: Mapping[str, Any]) -> bool:
+def is_late(verdict: Mapping[str, Any]) -> bool:
+    """Whether the last trace of a run in progress went later than promised."""
     if verdict["gone_s"] is None or verdict["missed"]:
         return False
     bound_s = BOUNDS_S[_kind(verdict)]

@@ -17,6 +17,8 @@ LEASH = "dgrid-leash"
 _POLL_S = 0.08
 _QUIET_POLLS = 3
 _STABLE_S = 2.5
+_RECORDS_S = 15.0
+"""How long containerd may take to forget what nobody runs any more; what it then still has are records."""
 
 # `ctr` shows what containerd itself knows, should dockerd have lost sight of it.
 _LISTS = r"""
@@ -99,16 +101,21 @@ class Observer:
 
         ``clear_at`` is when the last trace went, ``bare_at`` when the last but the leash's own processes did, which
         stay to look again; both by the first look without. ``left`` is what is there at the end, if it came to that.
+        What is containerd's alone and stays so does not count here: ``differences`` tells whether it is a record.
         """
         deadline, quiet, left, trials = time.monotonic() + timeout_s, 0, set[str](), set[str]()
-        clear_at = bare_at = None
+        clear_at = bare_at = records_since = None
         while quiet < _QUIET_POLLS:
             left, own = self._extra_and_leash()
             trials |= {name for trace in left if (name := trial_of(trace))}
             now = time.monotonic()
             bare_at = None if left - own else bare_at or now
             clear_at = None if left else clear_at or now
+            records_since = records_since or now if all(_is_containerds(one) for one in left) else None
             quiet = 0 if left else quiet + 1
+            if left and records_since is not None and now - records_since > _RECORDS_S:
+                left, clear_at, bare_at = set[str](), records_since, records_since
+                break
             if now > deadline:
                 break
             time.sleep(_POLL_S)
