@@ -23,6 +23,9 @@ _OVER_S = 1.0
 """How long after what is promised is waited for the last trace; what is there then is told as left."""
 
 _SHORT_LEASE = f"[nodes]\nlease_s = {_LEASE_S}\nheartbeat_s = 0.5\n"
+_AHEAD = 16
+"""Containers that are created before the workers, as many as dgrid creates at a time with the next setting, or more."""
+_FEW_AT_ONCE = "parallel = 4\n"
 _SSHD = "sshd-session: alice@"
 _BALLAST = "chaos-ballast"
 
@@ -79,7 +82,9 @@ def slow_creates(lane: Lane) -> Finding:
 
 def call_in_the_connection(lane: Lane) -> Finding:
     """sshd on the other node stands still with a create in it; it goes on when the leash there has ended."""
-    with _before_creates(lane, _worker(2)) as run:
+    # The worker's second instance is on the head's node. So dgrid looks at its image there, and the one connection to
+    # the other engine is free for the create: it waits with all its bytes, and not for another connection.
+    with _before_creates(lane, {**_worker(2), "placement": {"max_per_node": 1}}) as run:
         lane.other.ask("signal_matching", text=_SSHD, name="STOP")
         lane.head.ask("signal_engine", name="CONT")
         lane.other.ask("await_leash", there=False, timeout_s=_LEASE_S + 60)
@@ -115,7 +120,7 @@ def _killed_while_creating(lane: Lane, number: int) -> Iterator[str]:
     with _before_creates(lane, {**_worker(number), "image": _BALLAST}) as run:
         lane.other.ask("signal_engine", name="STOP")
         lane.head.ask("signal_engine", name="CONT")
-        time.sleep(1.0)  # now the creates wait
+        time.sleep(2.5)  # now the creates wait
         lane.head.ask("signal_run", run=run, name="KILL")
         time.sleep(1.0)  # and so does the look
         yield run
@@ -159,14 +164,20 @@ def _worker(scale: int) -> dict[str, Any]:
 
 @contextmanager
 def _before_creates(lane: Lane, worker: dict[str, Any]) -> Iterator[str]:
-    """Within it a run has its leashes and waits for the head's engine, which stands still, before its creates."""
-    run = _start(lane, worker, _head(), options="--oversubscribe", settings=_SHORT_LEASE)
+    """Within it a run has its leashes, and no create for the other node has been sent.
+
+    Those for the head's node, whose engine stands still, are ahead of it and take all turns.
+    """
+    ahead = {**_worker(_AHEAD), "name": "ahead", "placement": {"on": "head"}}
+    run = _start(lane, _head(), ahead, worker, options="--oversubscribe", settings=_SHORT_LEASE + _FEW_AT_ONCE)
     if not lane.head.ask("await_leash", there=True, timeout_s=20):
         raise RuntimeError(f"no leash: {lane.head.ask('ended', run=run, timeout_s=5)}")
     lane.head.ask("signal_engine", name="STOP")
     try:
         lane.other.ask("await_leash", there=True, timeout_s=20)
         time.sleep(0.3)
+        if made := lane.other.ask("new_containers"):
+            raise RuntimeError(f"{made} creates were sent to {lane.other.node} before their time")
         yield run
     finally:
         lane.head.ask("signal_engine", name="CONT")

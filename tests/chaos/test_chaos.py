@@ -45,7 +45,7 @@ def test_a_late_call_finds_the_leash_still_there(grid: Grid) -> None:
     assert not found.is_red, found
 
 
-@pytest.mark.parametrize("name", ["no labels on create", "no second sweep"])
+@pytest.mark.parametrize("name", ["no labels on create", "no second sweep", "the connection is not cut"])
 def test_a_protection_switched_off_is_noticed(grid: Grid, name: str) -> None:
     """The harness finds what a missing protection leaves."""
     (mutation,) = (one for one in MUTATIONS if one.name == name)

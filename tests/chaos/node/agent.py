@@ -152,6 +152,9 @@ class Agent:
             time.sleep(0.002)
         return True
 
+    def new_containers(self) -> int:
+        return self._observer.new_containers()
+
     def hold_second_look(self, containers: int, timeout_s: float) -> bool:
         """Let the leash look once, and hold its next `docker ps` until so many of the run's containers are listed.
 
