@@ -25,7 +25,7 @@ from checker import Verdict, conduct
 from cluster import Cluster, dgrid
 from directed import DIRECTED, Finding
 from exhaustive import each_call
-from figures import by_blow, is_red, summary
+from figures import by_blow, is_late, is_red, summary
 from harness import Grid, mend, open_grid, run_all
 from lanes import IMAGE, Lane
 from mutations import MUTATIONS, tried
@@ -64,7 +64,7 @@ def _trials(grid: Grid, trials: Iterable[Callable[[Lane], Verdict]], origin: dic
 
     def told(verdict: Verdict) -> None:
         done.append(verdict.as_json())
-        _tell(verdict)
+        _tell(verdict, is_late(done[-1]))
         if len(done) % 50 == 0:
             _say(f"-- {len(done)} trials, {60 * len(done) / (time.monotonic() - began):.0f} a minute")
 
@@ -109,15 +109,16 @@ def _found(finding: Finding) -> str:
     return f"gone in {finding.gone_s:.1f} s of {finding.bound_s:.0f}"
 
 
-def _tell(verdict: Verdict) -> None:
+def _tell(verdict: Verdict, late: bool) -> None:
     trial = verdict.trial
     marks = [
         "MISSED" if verdict.missed else "",
         f"LEAK {_some(verdict.left)} {_some(verdict.late_trials)}" if verdict.leaked else "",
         f"HARMED {_some(verdict.harmed)}" if verdict.harmed else "",
-        f"LATE; it said: {list(verdict.stderr[-12:])}" if verdict.is_late else "",
+        "LATE" if late else "",
         f"containerd's alone: {_some(verdict.records)}" if verdict.records else "",
-        "" if verdict.code_fits else f"exit code {verdict.code}; it said: {list(verdict.stderr[-6:])}",
+        "" if verdict.code_fits else f"exit code {verdict.code}",
+        f"it said: {list(verdict.stderr[-12:])}" if late or not verdict.code_fits else "",
     ]
     after = f" + {trial.after_s:.2f} s" if trial.after_s else ""
     when = f"{trial.line}{after}" if trial.line else f"{trial.at_fraction:.0%}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from agents import Agent
 from ending import ending, settled
-from figures import is_late, is_red
+from figures import is_red
 from lanes import Lane
 from trial import Kind, Trial, Victim
 from victims import Struck, strike
@@ -52,10 +52,6 @@ class Verdict:
         if not is_red([value]) and self.code_fits:
             del value["stderr"]
         return {"name": self.trial.name, "blow": self.trial.blow.name, **value}
-
-    @property
-    def is_late(self) -> bool:
-        return is_late(asdict(self) | {"trial": {"blow": {"kind": self.trial.blow.kind.value}}})
 
 
 def conduct(trial: Trial, lane: Lane, base_s: float) -> Verdict:
