@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from dgrid.errors import LabError
 from dgrid.lab.machine import Machine
+from dgrid.lab.parallel import in_parallel
 from dgrid.lab.shape import HOST_LABEL, LABEL
 
 _SWEEPS = 20
@@ -81,11 +81,8 @@ def _each(
             return f"{thing[1]}: {error.explanation}"
         return None
 
-    failures = []
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        for (_, word), failure in zip(things, pool.map(remove, things), strict=True):
-            if failure:
-                failures.append(failure)
-            else:
-                say(f"removed {word}")
-    return failures
+    def heard(thing: tuple[str, str], failure: str | None) -> None:
+        if not failure:
+            say(f"removed {thing[1]}")
+
+    return [failure for failure in in_parallel(remove, tuple(things), heard) if failure]

@@ -6,7 +6,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from dgrid.errors import LabError
@@ -115,14 +114,13 @@ def _install_dgrid(client: APIClient, container_id: str) -> None:
 def await_ready(machine: Machine, lab: Lab, deadline_s: int) -> None:
     """Returns when every host of the lab works. Raises LabError naming those that do not within ``deadline_s``."""
     end, given_up = time.monotonic() + deadline_s, threading.Event()
-    with ThreadPoolExecutor(max_workers=len(lab.hosts)) as pool:
-        try:
-            failures = [
-                text for text in pool.map(lambda host: _not_ready(machine, host, end, given_up), lab.hosts) if text
-            ]
-        except BaseException:
-            given_up.set()
-            raise
+    answers = in_parallel(
+        lambda host: _not_ready(machine, host, end, given_up),
+        lab.hosts,
+        workers=len(lab.hosts),
+        broken_off=given_up.set,
+    )
+    failures = [text for text in answers if text]
     if failures:
         raise LabError("\n".join([f"lab {lab.shape.name} did not start within {deadline_s} s:", *failures]))
 

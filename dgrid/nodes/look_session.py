@@ -23,6 +23,7 @@ from dgrid.record import record
 _BACKLOG_BYTES = 64 << 20
 _END_S = 1.0
 _POLL_S = 0.05
+_WAKE_S = 1.0
 _KILL_S = 3.0
 
 
@@ -164,7 +165,7 @@ def _until_output_ends(inbox: SimpleQueue[Any], stop: StopSignals, resized: Call
     with stop.waking(inbox):
         stop.check()
         while True:
-            match inbox.get():
+            match _next_entry(inbox):
                 case OutputEnded(failure):
                     if failure is not None:
                         raise failure
@@ -173,6 +174,14 @@ def _until_output_ends(inbox: SimpleQueue[Any], stop: StopSignals, resized: Call
                     resized()
                 case None:
                     stop.check()
+
+
+def _next_entry(inbox: SimpleQueue[Any]) -> Any:
+    try:
+        # Not for ever: a signal that arrives in the moment before the main thread waits does not wake it.
+        return inbox.get(timeout=_WAKE_S)
+    except Empty:
+        return None
 
 
 def _resize(resize: Callable[[int, int], None], streams: Streams) -> None:

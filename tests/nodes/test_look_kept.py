@@ -1,7 +1,10 @@
 """Output kept to be compared, and output that waits for a slow reader."""
 
+import _thread
+import signal
 import threading
 import time
+from queue import SimpleQueue
 
 import pytest
 
@@ -102,3 +105,19 @@ def test_an_engine_that_cannot_run_a_command_is_told_from_the_command():
     assert not output.notices(b"hello")
     assert not output.notices(b"OCI runtime exec failed: not found")
     assert output.exit_code(126) == 126
+
+
+def test_a_signal_that_does_not_wake_the_main_thread_ends_the_waiting():
+    """It may arrive in the moment before that waits: noted, with its handler still to run and nobody to wake it."""
+    inbox, stop, given_up = SimpleQueue(), StopSignals(), threading.Event()
+
+    def interrupt():
+        time.sleep(0.2)
+        _thread.interrupt_main(signal.SIGTERM)
+        if not given_up.wait(10):
+            inbox.put(look_session.OutputEnded(None))
+
+    with stop.installed(), pytest.raises(Stopped):
+        threading.Thread(target=interrupt, daemon=True).start()
+        look_session._until_output_ends(inbox, stop, lambda: None)
+    given_up.set()

@@ -1,0 +1,97 @@
+"""The same action for several hosts, and signals meanwhile."""
+
+from __future__ import annotations
+
+import _thread
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType
+
+import pytest
+
+from dgrid.errors import Stopped
+from dgrid.lab.parallel import in_parallel
+
+
+@pytest.fixture
+def handlers() -> Iterator[list[FrameType | None]]:
+    """TERM raises Stopped, as in `dgrid lab up`, and adds where it did so."""
+    at: list[FrameType | None] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        at.append(frame)
+        raise Stopped(number, signal.Signals(number).name)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    yield at
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_results_are_in_order_and_heard_in_it() -> None:
+    """The first item is the last to end."""
+    heard: list[tuple[int, int]] = []
+
+    def action(item: int) -> int:
+        time.sleep((3 - item) * 0.05)
+        return item * 10
+
+    assert in_parallel(action, (1, 2, 3), lambda item, result: heard.append((item, result))) == [10, 20, 30]
+    assert heard == [(1, 10), (2, 20), (3, 30)]
+    assert in_parallel(action, ()) == []
+
+
+def test_an_error_is_raised_when_those_under_way_have_ended() -> None:
+    """Those not begun are left out; what is under way is told."""
+    broken_off, ended = threading.Event(), []
+
+    def action(item: int) -> None:
+        if item == 0:
+            raise ValueError("no")
+        ended.append((item, broken_off.wait(10)))
+
+    with pytest.raises(ValueError, match="no"):
+        in_parallel(action, tuple(range(9)), workers=2, broken_off=broken_off.set)
+    assert (1, True) in ended
+    assert len(ended) < 4
+    assert all(heard for _, heard in ended)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_that_does_not_wake_the_main_thread() -> None:
+    """It may arrive in the moment before that waits: noted, with its handler still to run and nobody to wake it."""
+    given_up = threading.Event()
+
+    def action(item: int) -> bool:
+        time.sleep(0.2)
+        if item == 1:
+            _thread.interrupt_main(signal.SIGTERM)
+        return given_up.wait(10)
+
+    begun_at = time.monotonic()
+    with pytest.raises(Stopped, match="ended by SIGTERM"):
+        in_parallel(action, (1, 2, 3), broken_off=given_up.set)
+    assert time.monotonic() - begun_at < 5
+
+
+def test_signals_are_handled_where_no_lock_is_held(handlers: list[FrameType | None]) -> None:
+    """Not in the midst of starting a thread or of waiting for it, whenever they arrive."""
+    main, delays = threading.main_thread().ident, SimpleQueue[float]()
+    assert main is not None
+
+    def send() -> None:
+        for _ in range(100):
+            time.sleep(delays.get())
+            signal.pthread_kill(main, signal.SIGTERM)
+
+    threading.Thread(target=send, daemon=True).start()
+    for number in range(100):
+        with pytest.raises(Stopped):  # it may be raised after them
+            delays.put(number * 0.0001)
+            in_parallel(lambda _item: time.sleep(0.0004), tuple(range(40)), workers=4)
+            time.sleep(1)
+    files = {Path(frame.f_code.co_filename).name for frame in handlers if frame is not None}
+    assert not files & {"threading.py", "thread.py", "_base.py"}, files
