@@ -1,6 +1,6 @@
 """Time, CPU and memory of dgrid against the number of nodes, 1 to 4,096, with simulated nodes (simulated.py).
 
-    .venv/bin/python bench/scale.py [--nodes 1,16,256] [--per-node 1] [--slow 0.01] [--dead 0]
+    .venv/bin/python bench/scale.py [--nodes 1,16,256] [--per-node 1] [--slow 0.01] [--dead 0] [--bare]
 
 As root: it makes namespaces of its own (network, mounts), in which the nodes have names, and dgrid an ordinary user.
 """
@@ -31,7 +31,10 @@ LATENCIES_S = {
 
 @dataclass(frozen=True)
 class Scaled:
-    """One run: seconds to the head's first byte and to dgrid's end, and what dgrid's process took."""
+    """One run: seconds to the head's first byte and to dgrid's end, and what dgrid's process took.
+
+    Of bare logins: seconds until all are there, and to the end.
+    """
 
     nodes: int
     containers: int
@@ -51,6 +54,7 @@ def main() -> None:
     parser.add_argument("--per-node", type=int, default=1)
     parser.add_argument("--slow", type=float, default=0.0)
     parser.add_argument("--dead", type=float, default=0.0)
+    parser.add_argument("--bare", action="store_true", help="logins by paramiko and a command each, in place of dgrid")
     parser.add_argument("--latencies", type=Path, help="a JSON object with others than LATENCIES_S")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -61,7 +65,7 @@ def main() -> None:
     for count in map(int, options.nodes.split(",")):
         with tempfile.TemporaryDirectory(prefix="bench.") as directory:
             cluster = Simulated(Path(directory), count, options.slow, options.dead, latencies)
-            print(json.dumps(asdict(cluster.run(options.per_node))), flush=True)
+            print(json.dumps(asdict(cluster.run(options.per_node, options.bare))), flush=True)
 
 
 class Simulated:
@@ -97,7 +101,7 @@ class Simulated:
         file.write_text(text)
         subprocess.run(["mount", "--bind", str(file), path], check=True)
 
-    def run(self, per_node: int) -> Scaled:
+    def run(self, per_node: int, is_bare: bool = False) -> Scaled:
         (self._directory / "settings.json").write_text(json.dumps(self._settings))
         (self._directory / "nodes").write_text("".join(f"{name}\n" * per_node for name in self._names))
         containers = per_node * len(self._names)
@@ -112,18 +116,26 @@ class Simulated:
         assert server.stdout is not None
         try:
             assert server.stdout.readline() == b"ready\n"
-            return self._timed(containers)
+            return self._timed(containers, self._bare() if is_bare else self._dgrid())
         finally:
             server.kill()
             server.wait()
             for path in ("/etc/hosts", "/etc/group", "/etc/passwd"):
                 subprocess.run(["umount", path], check=True)
 
-    def _timed(self, containers: int) -> Scaled:
+    def _dgrid(self) -> list[str]:
+        return [
+            "-m", "dgrid", f"--hostfile={self._directory}/nodes", f"--dockdef={self._directory}/job.json",
+            f"--engine-socket={self._directory}/engine.sock",
+        ]  # fmt: skip
+
+    def _bare(self) -> list[str]:
+        return [str(_HERE / "bare_logins.py"), *self._names[1:]]
+
+    def _timed(self, containers: int, program: list[str]) -> Scaled:
         argv = [
             "setpriv", f"--reuid={_UID}", f"--regid={_UID}", "--clear-groups", "--",
-            "env", "-i", "PATH=/usr/bin:/bin", sys.executable, "-m", "dgrid", f"--hostfile={self._directory}/nodes",
-            f"--dockdef={self._directory}/job.json", f"--engine-socket={self._directory}/engine.sock",
+            "env", "-i", "PATH=/usr/bin:/bin", sys.executable, *program,
         ]  # fmt: skip
         with (self._directory / "said").open("w+") as said:
             began = time.monotonic()

@@ -287,7 +287,8 @@ def _date(seconds: int) -> str:
 
 def _stop(signum: int, _frame: Any) -> None:
     for each in _STOPPING:
-        signal.signal(each, signal.SIG_IGN)  # what was begun is being removed
+        # What was begun is being removed. Not SIG_IGN: Python would print that a signal at the same time is lost.
+        signal.signal(each, lambda *_: None)
     raise Stopped(signum, signal.Signals(signum).name)
 
 

@@ -24,5 +24,10 @@ def stopping() -> Iterator[None]:
 
 def _stop(signum: int, _frame: Any) -> None:
     for each in _STOPPING:
-        signal.signal(each, signal.SIG_IGN)  # what was begun is being removed: that takes two seconds
+        signal.signal(each, _no_more)
     raise Stopped(signum, signal.Signals(signum).name)
+
+
+def _no_more(_signum: int, _frame: Any) -> None:
+    """What was begun is being removed: that takes two seconds. Not SIG_IGN: of a signal that came together with the
+    first, Python would print that it cannot be handled."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import struct
 import threading
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 16
 _STDERR = 2
+_WAKE_MS = 1000
 USER_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -165,9 +167,14 @@ class _Continued:
     def __init__(self, ahead: bytes, connection: socket.socket) -> None:
         self._ahead = ahead
         self._connection = connection
+        self._poll = select.poll()
+        self._poll.register(connection, select.POLLIN)
 
     def read(self, most: int) -> bytes:
         if not self._ahead:
+            # Not for ever: a signal that arrives in the moment before a wait does not end it.
+            while not self._poll.poll(_WAKE_MS):
+                pass
             return self._connection.recv(most)
         content, self._ahead = self._ahead[:most], self._ahead[most:]
         return content

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import TypeVar
+from types import FrameType
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -28,13 +30,15 @@ def in_parallel(
     The first error, or what a signal's handler raises, is raised after all that were begun have ended; ``broken_off``
     is called first, and may have them end sooner.
     """
-    with _signals_held() as let_in, ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(action, item) for item in items]
+    with ThreadPoolExecutor(workers) as pool, _signals_noted() as let_in:
+        futures: list[Future[R]] = []
         try:
+            for item in items:
+                futures.append(pool.submit(action, item))
             for item, future in zip(items, futures, strict=True):
                 while not future.done():
                     let_in()
-                    wait((future,), _LOOK_S)
+                    wait((future,), _LOOK_S)  # a signal that arrives in the moment before a wait does not end it
                 heard(item, future.result())
         except BaseException:
             for future in futures:
@@ -45,21 +49,33 @@ def in_parallel(
 
 
 @contextmanager
-def _signals_held() -> Iterator[Callable[[], None]]:
-    """Within it INT, TERM and HUP reach this thread, and those it starts, only in the call of what it gives.
+def _signals_noted() -> Iterator[Callable[[], None]]:
+    """Within it a signal with a handler is noted only; the handler runs in the call of what this gives, or at its end.
 
-    Anywhere else a handler that raises would leave a lock taken that a worker waits for for ever. Nor would it run
-    at once: a signal that arrives in the moment before the main thread waits for a lock does not wake it.
+    One that raises anywhere else could leave a lock taken which a worker needs, and which would be waited for for ever.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    noted: list[int] = []
 
     def let_in() -> None:
-        try:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        finally:
-            signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        if noted:
+            number = noted[0]
+            noted.clear()
+            handlers[number](number, None)
 
+    def note(number: int, _frame: FrameType | None) -> None:
+        noted.append(number)
+
+    is_main = threading.current_thread() is threading.main_thread()  # no other may set handlers, nor runs any
+    found = {number: signal.getsignal(number) for number in _ENDING if is_main}
+    handlers: dict[int, Callable[[int, FrameType | None], Any]] = {
+        number: each for number, each in found.items() if callable(each)
+    }
     try:
+        for number in handlers:
+            signal.signal(number, note)
         yield let_in
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            if signal.getsignal(number) is note:  # else one of them has run, and set others
+                signal.signal(number, handler)
+        let_in()

@@ -109,7 +109,8 @@ class Supervisor:
 
     def _next_entry(self, session: HeadSession) -> _Entry:
         try:
-            # Not for ever: CONT may be delivered to another thread, and Python handles it when the main one wakes.
+            # Not for ever: a signal that reaches another thread, or this one in the moment before it waits, is handled
+            # when this one wakes.
             return self._inbox.get(timeout=_WAKE_S)
         except Empty:
             if session.output_ended:  # the head is about to end: do not rely on the event alone
@@ -178,7 +179,7 @@ class Supervisor:
         with session.signalled(self._stop.received[0].name):
             while len(self._stop.received) == 1 and (left_s := deadline - time.monotonic()) > 0:
                 with contextlib.suppress(Empty):
-                    entry = self._inbox.get(timeout=left_s)
+                    entry = self._inbox.get(timeout=min(left_s, _WAKE_S))
                     session.output_ended |= isinstance(entry, OutputEnded)
                     if isinstance(entry, Continued):
                         self._handle(session, entry)  # a paused head cannot obey
@@ -194,8 +195,10 @@ class Supervisor:
         deadline = time.monotonic() + timeout_s
         while not session.output_ended and len(self._stop.received) < 2:
             try:
-                entry = self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
+                entry = self._inbox.get(timeout=min(max(0.0, deadline - time.monotonic()), _WAKE_S))
             except Empty:
+                if time.monotonic() < deadline:
+                    continue
                 self._narrator.note("the head container has ended, but the end of its output did not arrive")
                 return
             if isinstance(entry, OutputEnded):

@@ -145,6 +145,19 @@ def test_an_add_that_is_ended_leaves_nothing(running: tuple[Engine, Machine], nu
     assert told(engine)["node1"] == ["node1"]
 
 
+def test_an_add_that_is_ended_by_two_signals_at_once_leaves_nothing(running: tuple[Engine, Machine]) -> None:
+    """As by a session that ends; one of them is told, and nothing is said of the other."""
+    engine, machine = running
+    with adding(engine, machine, subprocess.PIPE) as started:
+        started.send_signal(signal.SIGTERM)
+        started.send_signal(signal.SIGHUP)
+        _, said = started.communicate(timeout=30)
+    assert engine.names() == names("front", "node1")
+    number = signal.Signals(started.returncode - 128)
+    assert number in (signal.SIGTERM, signal.SIGHUP)
+    assert said.splitlines()[2:] == ["dgrid lab: removing what was added", f"dgrid: ended by {number.name}"]
+
+
 def test_an_add_whose_terminal_is_closed_leaves_nothing(running: tuple[Engine, Machine]) -> None:
     """What can be said to nobody does not keep it from removing the node."""
     engine, machine = running

@@ -63,16 +63,18 @@ class Leashed:
         file = self.directory / "calls"
         return [call for call in file.read_text().splitlines() if call.split()[0] == word] if file.exists() else []
 
-    def clock(self):
-        """The process that ticks: the leash's child that has one, its sleep."""
-        children = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout.split()
-        return next(int(one) for one in children if subprocess.run(["pgrep", "-P", one], capture_output=True).stdout)
+    def clock_and_reader(self):
+        """The process that ticks, which has a child, its sleep; and the one that reads dgrid's words, which has none.
 
-    def reader(self):
-        """The process that reads dgrid's words: the other child."""
-        children = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout.split()
-        (reader,) = {int(one) for one in children} - {self.clock()}
-        return reader
+        For moments the leash has other children, of which some have one, too.
+        """
+        deadline = time.monotonic() + 5
+        while True:
+            theirs = {one: children_of(one) for one in children_of(self.process.pid)}
+            if sorted(map(len, theirs.values())) == [0, 1]:
+                return sorted(theirs, key=lambda one: not theirs[one])
+            assert time.monotonic() < deadline, f"the leash's children and theirs: {theirs}"
+            time.sleep(0.02)
 
     def processes(self):
         """All it has started that are still there, the sleep of its clock too."""
@@ -87,6 +89,11 @@ class Leashed:
         while self.containers():
             assert time.monotonic() < deadline, "the containers are still there"
             time.sleep(0.05)
+
+
+def children_of(pid):
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True)
+    return [int(one) for one in found.stdout.split()]
 
 
 @contextlib.contextmanager
@@ -161,7 +168,8 @@ def test_a_run_that_ends_in_order_is_left_alone(leash):
 @in_all_shells
 def test_a_stopped_clock_does_not_outlive_the_run(leash):
     """Nor does it hold up the end of the output."""
-    os.kill(leash.clock(), signal.SIGSTOP)
+    clock, _ = leash.clock_and_reader()
+    os.kill(clock, signal.SIGSTOP)
     leash.say("done")
     assert leash.process.wait(5) == 0
     assert select.select([leash.process.stdout], [], [], 0.5)[0], "its output has not ended"
@@ -181,7 +189,8 @@ def test_signals_to_the_whole_job_do_not_stop_its_clock(leash):
 @in_all_shells
 def test_its_clock_goes_on_when_its_sleep_is_killed(leash):
     """A user's "pkill sleep" is not to end the lease."""
-    subprocess.run(["pkill", "-P", str(leash.clock()), "sleep"], check=True)
+    clock, _ = leash.clock_and_reader()
+    subprocess.run(["pkill", "-P", str(clock), "sleep"], check=True)
     leash.wait_gone()
 
 
@@ -266,15 +275,16 @@ def test_words_in_a_burst_are_not_lost(leash):
 @in_all_shells
 def test_a_killed_reader_is_missed(leash):
     """Without it no word of dgrid's arrives, nor the end of them."""
-    os.kill(leash.reader(), signal.SIGKILL)
+    _, reader = leash.clock_and_reader()
+    os.kill(reader, signal.SIGKILL)
     leash.wait_gone(2.5)
 
 
 @in_all_shells
 def test_without_its_reader_and_its_clock_the_main_process_acts(leash):
     """Nobody would say anything to it any more."""
-    os.kill(leash.reader(), signal.SIGKILL)
-    os.kill(leash.clock(), signal.SIGKILL)
+    for pid in leash.clock_and_reader():
+        os.kill(pid, signal.SIGKILL)
     leash.wait_gone(2.5)
 
 
@@ -302,7 +312,8 @@ def test_told_to_leave_while_its_main_process_is_stopped(leash):
 @in_all_shells
 def test_a_main_process_that_was_stopped_counts_no_time(leash):
     """The clock went on meanwhile."""
-    stopped = (leash.process.pid, leash.reader())
+    _, reader = leash.clock_and_reader()
+    stopped = (leash.process.pid, reader)
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
     time.sleep(4.5)
