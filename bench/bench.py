@@ -11,23 +11,24 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import command
 import start_end
-from figures import Figure, growth, number, slope, table
+from figures import Figure, growth, number, of_runs, slope, table
 from lab import Lab, running_lab
 from page import page
 
 _HERE = Path(__file__).resolve().parent
-_SIZES = (1, 4, 16, 64, 256, 1024, 4096)
+_FEW, _THRICE, _MOST = (1, 4, 16), (64, 256, 1024), 4096
+"""Simulated nodes: of the middle sizes the medians of three runs count."""
 _FIXED_MB = 80
 PARTS = ("command", "start", "stream", "scale", "spread")
 
@@ -89,8 +90,8 @@ def _stream(lab: Lab) -> tuple[list[Figure], Any]:
             for way, node in ways.items():
                 one = lab.measure("stream.py", way.partition(" ")[0], what, node)
                 taken.setdefault(f"{way} {what}", []).append(one)
-    speed = {way: statistics.median(taken[f"{way} bytes"]) for way in ways}
-    key_ms = {way: 1000 * statistics.median(taken[f"{way} keys"]) for way in ways}
+    speed = {way: median(taken[f"{way} bytes"]) for way in ways}
+    key_ms = {way: 1000 * median(taken[f"{way} keys"]) for way in ways}
     by_ssh = f"by ssh {number(speed['docker by ssh'])} MB/s"
     return [
         Figure("stream", "the head's stdout", speed["dgrid"], "MB/s", 200, True),
@@ -105,45 +106,55 @@ def _stream(lab: Lab) -> tuple[list[Figure], Any]:
 
 def _scale() -> tuple[list[Figure], Any]:
     """With simulated nodes; see scale.py."""
-    runs = [_scaled(f"--nodes={size}") for size in _SIZES]
+    few = [_scaled(f"--nodes={size}") for size in _FEW]
+    rounds, bare = [], []
+    for _ in range(3):
+        rounds.append([_scaled(f"--nodes={size}") for size in _THRICE])
+        bare.append([_scaled(f"--nodes={size}", "--bare") for size in _THRICE])
+    most = _scaled(f"--nodes={_MOST}")
     uneven = _scaled("--nodes=1024", "--slow=0.01")
-    dead = _scaled("--nodes=1024", "--slow=0.01", "--dead=0.002")
-    for one in (*runs, uneven):
-        if one["exit_code"] != 0:
-            raise SystemExit(f"bench: {one['nodes']} simulated nodes did not come to their end: {one['said']}")
-    many = [one for one in runs if one["nodes"] >= 64]
-    thousand = next(one for one in runs if one["nodes"] == 1024)
-    most = many[-1]
+    dead = _scaled("--nodes=1024", "--slow=0.01", "--dead=0.002", exit_code=125)
+    many = [sorted(same, key=lambda one: float(one["start_s"]))[1] for same in zip(*rounds, strict=True)]
+    thousand, every = many[-1], [*many, most]
+    cpu_ms, bare_ms = ([_cpu_ms(sizes) for sizes in measured] for measured in (rounds, bare))
 
-    def cpu_ms(limit: int) -> float:
-        return 1000 * slope([(one["nodes"], one["cpu_s"]) for one in many if one["nodes"] <= limit])
-
-    def exponent(limit: int) -> float:
-        return growth([(one["nodes"], one["start_s"]) for one in many if one["nodes"] <= limit])
+    def exponent(runs: list[dict[str, Any]]) -> float:
+        return growth([(one["nodes"], one["start_s"]) for one in runs])
 
     def memory_kb(one: dict[str, Any]) -> float:
         return float((one["memory_bytes"] / 1e6 - _FIXED_MB) * 1000 / one["nodes"])
 
     return [
-        Figure("scale", "CPU of the head a simulated node, 64 to 1,024", cpu_ms(1024), "ms", 15),
-        Figure("scale", "the same, 64 to 4,096", cpu_ms(4096), "ms", 15),
+        Figure("scale", "CPU of the head a simulated node, 64 to 1,024", median(cpu_ms), "ms", 15,
+               detail=of_runs(cpu_ms, "ms")),
+        Figure("scale", "the same, of paramiko alone", median(cpu_ms) / median(bare_ms), "",
+               detail=of_runs(bare_ms, "ms")),
+        Figure("scale", "CPU of the head a simulated node, 64 to 4,096", _cpu_ms(every), "ms", 15),
         Figure("scale", f"its memory a simulated node, beyond {_FIXED_MB} MB, the most of 64 to 4,096",
-               max(memory_kb(one) for one in many), "kB", 150),
-        Figure("scale", "1,024 simulated nodes until the head's first byte", thousand["start_s"], "s", 15),
+               max(memory_kb(one) for one in every), "kB", 150),
+        Figure("scale", "1,024 simulated nodes until the head's first byte", thousand["start_s"], "s", 15,
+               detail=of_runs([sizes[-1]["start_s"] for sizes in rounds])),
         Figure("scale", "4,096", most["start_s"], "s"),
-        Figure("scale", "exponent of growth, 64 to 1,024 simulated nodes", exponent(1024), "", 1.05),
-        Figure("scale", "the same, 64 to 4,096", exponent(4096), "", 1.05),
+        Figure("scale", "exponent of growth, 64 to 1,024 simulated nodes", exponent(many), "", 1.05),
+        Figure("scale", "the same, 64 to 4,096", exponent(every), "", 1.05),
         Figure("scale", "1,024, 1 % 10 times as slow, of 1,024", uneven["start_s"] / thousand["start_s"], "",
                detail=f"{number(uneven['start_s'])} s"),
         Figure("scale", "1,024, 0.2 % dead: until that is told", dead["whole_s"], "s",
                detail=f"exit code {dead['exit_code']}: {dead['said'][-1].strip()}"),
-    ], [*runs, uneven, dead]  # fmt: skip
+    ], {"curve": [*few, *every], "rounds": rounds, "bare": bare, "uneven": uneven, "dead": dead}  # fmt: skip
 
 
-def _scaled(*options: str) -> dict[str, Any]:
+def _cpu_ms(runs: list[dict[str, Any]]) -> float:
+    """Milliseconds of CPU a node."""
+    return 1000 * slope([(one["nodes"], one["cpu_s"]) for one in runs])
+
+
+def _scaled(*options: str, exit_code: int = 0) -> dict[str, Any]:
     _say(f"simulated nodes: {' '.join(options)}")
     argv = [sys.executable, str(_HERE / "scale.py"), *options]
     found: dict[str, Any] = json.loads(subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout)
+    if found["exit_code"] != exit_code:
+        raise SystemExit(f"bench: {' '.join(options)} ended with exit code {found['exit_code']}: {found['said']}")
     return found
 
 

@@ -44,9 +44,9 @@ def number(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
-def seconds(values: Sequence[float]) -> str:
+def of_runs(values: Sequence[float], unit: str = "s") -> str:
     """The median, with what it is of: ``0.52 s (0.49 to 0.61, 5 runs)``."""
-    return f"{number(median(values))} s ({number(min(values))} to {number(max(values))}, {len(values)} runs)"
+    return f"{number(median(values))} {unit} ({number(min(values))} to {number(max(values))}, {len(values)} runs)"
 
 
 def table(figures: Iterable[Figure]) -> str:

@@ -17,8 +17,7 @@ def page(measured: dict[str, Any], figures: list[Figure], file: Path) -> None:
     images = file.parent / "images"
     images.mkdir(exist_ok=True)
     _plot_start(measured["raw"]["start"], images / "performance-start.svg")
-    _plot_scale([one for one in measured["raw"]["scale"] if one["exit_code"] == 0 and not one["slow"]],
-                images / "performance-scale.svg")  # fmt: skip
+    _plot_scale(measured["raw"]["scale"]["curve"], images / "performance-scale.svg")
 
 
 def _plot_start(raw: dict[str, Any], file: Path) -> None:

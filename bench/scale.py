@@ -33,7 +33,7 @@ LATENCIES_S = {
 class Scaled:
     """One run: seconds to the head's first byte and to dgrid's end, and what dgrid's process took.
 
-    Of bare logins: seconds until all are there, and to the end.
+    Of paramiko alone: seconds until all has been asked, and to the end.
     """
 
     nodes: int
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--per-node", type=int, default=1)
     parser.add_argument("--slow", type=float, default=0.0)
     parser.add_argument("--dead", type=float, default=0.0)
-    parser.add_argument("--bare", action="store_true", help="logins by paramiko and a command each, in place of dgrid")
+    parser.add_argument("--bare", action="store_true", help="paramiko alone, in place of dgrid")
     parser.add_argument("--latencies", type=Path, help="a JSON object with others than LATENCIES_S")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -130,7 +130,7 @@ class Simulated:
         ]  # fmt: skip
 
     def _bare(self) -> list[str]:
-        return [str(_HERE / "bare_logins.py"), *self._names[1:]]
+        return [str(_HERE / "bare_paramiko.py"), *self._names[1:]]
 
     def _timed(self, containers: int, program: list[str]) -> Scaled:
         argv = [

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from statistics import median
 from typing import Any
 
-from figures import Figure, seconds
+from figures import Figure, of_runs
 from lab import IMAGE, Lab
 
 CASES = ((1, 1, 5), (4, 4, 5), (8, 4, 5), (32, 4, 3), (64, 8, 3))
@@ -31,7 +31,7 @@ def measure(lab: Lab, say: Callable[[str], None]) -> tuple[list[Figure], dict[st
     taken = _rounds(lab, ("compose", "dgrid"), 4, lab.nodes[:1], 5)
     raw["4/1"] = taken
     own, other = (median(taken[way]["start_s"]) for way in ("dgrid", "compose"))
-    detail = f"{seconds(taken['dgrid']['start_s'])}; docker compose up {seconds(taken['compose']['start_s'])}"
+    detail = f"{of_runs(taken['dgrid']['start_s'])}; docker compose up {of_runs(taken['compose']['start_s'])}"
     figures.append(Figure("start", "4/1, of docker compose up", own / other, "", _OF_COMPOSE, detail=detail))
     return figures, raw
 
@@ -53,14 +53,14 @@ def _compared(case: str, taken: dict[str, Any]) -> Iterator[Figure]:
     ):
         for way, name, target in floors:
             value = median(taken["dgrid"][kind]) / median(taken[way][kind])
-            detail = f"{seconds(taken['dgrid'][kind])}; {name} {seconds(taken[way][kind])}"
+            detail = f"{of_runs(taken['dgrid'][kind])}; {name} {of_runs(taken[way][kind])}"
             yield Figure(part, f"{case}, of {name}", value, "", target, detail=detail)
     before, floor = taken["parts"], median(taken["files"]["start_s"])
     value = floor / median(taken["engines"]["start_s"])
     yield Figure("start", f"{case}, the engines' floor with dgrid's files, of that without", value, "")
     steps = floor + median(before["plan_s"]) + median(before["login_s"])
-    logins = f", ssh logins {seconds(before['login_s'])}" if not case.endswith("/1") else ""
-    detail = f"with files {seconds(taken['files']['start_s'])}, dgrid plan {seconds(before['plan_s'])}{logins}"
+    logins = f", ssh logins {of_runs(before['login_s'])}" if not case.endswith("/1") else ""
+    detail = f"with files {of_runs(taken['files']['start_s'])}, dgrid plan {of_runs(before['plan_s'])}{logins}"
     value = median(taken["dgrid"]["start_s"]) / steps
     name = "of the floor with dgrid's files, after dgrid plan and ssh logins"
     yield Figure("start", f"{case}, {name}", value, "", detail=detail)
