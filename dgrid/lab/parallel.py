@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
@@ -30,22 +30,19 @@ def in_parallel(
     The first error, or what a signal's handler raises, is raised after all that were begun have ended; ``broken_off``
     is called first, and may have them end sooner.
     """
-    with ThreadPoolExecutor(workers) as pool, _signals_noted() as let_in:
-        futures: list[Future[R]] = []
+    with _signals_noted() as let_in, ThreadPoolExecutor(workers) as pool:
         try:
-            for item in items:
-                futures.append(pool.submit(action, item))
+            futures = [pool.submit(action, item) for item in items]
             for item, future in zip(items, futures, strict=True):
                 while not future.done():
                     let_in()
                     wait((future,), _LOOK_S)  # a signal that arrives in the moment before a wait does not end it
                 heard(item, future.result())
         except BaseException:
-            for future in futures:
-                future.cancel()
+            pool.shutdown(wait=False, cancel_futures=True)
             broken_off()
             raise
-    return [future.result() for future in futures]
+        return [future.result() for future in futures]
 
 
 @contextmanager
@@ -53,17 +50,24 @@ def _signals_noted() -> Iterator[Callable[[], None]]:
     """Within it a signal with a handler is noted only; the handler runs in the call of what this gives, or at its end.
 
     One that raises anywhere else could leave a lock taken which a worker needs, and which would be waited for for ever.
+    After the first one all is as before: who wants to be out at once can be.
     """
     noted: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        noted.append(number)
+
+    def put_back() -> None:
+        for number, handler in handlers.items():
+            if signal.getsignal(number) is note:  # else one of them has run, and set others
+                signal.signal(number, handler)
 
     def let_in() -> None:
         if noted:
             number = noted[0]
             noted.clear()
+            put_back()
             handlers[number](number, None)
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        noted.append(number)
 
     is_main = threading.current_thread() is threading.main_thread()  # no other may set handlers, nor runs any
     found = {number: signal.getsignal(number) for number in _ENDING if is_main}
@@ -75,7 +79,5 @@ def _signals_noted() -> Iterator[Callable[[], None]]:
             signal.signal(number, note)
         yield let_in
     finally:
-        for number, handler in handlers.items():
-            if signal.getsignal(number) is note:  # else one of them has run, and set others
-                signal.signal(number, handler)
+        put_back()
         let_in()

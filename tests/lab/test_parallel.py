@@ -19,7 +19,7 @@ from dgrid.lab.parallel import in_parallel
 
 @pytest.fixture
 def handlers() -> Iterator[set[str]]:
-    """TERM raises Stopped, as in `dgrid lab up`, and adds the names of the functions in which it did so."""
+    """TERM raises Stopped, as in `dgrid lab up`, and adds the names of the functions it did so in; HUP has none."""
     inside: set[str] = set()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -28,9 +28,10 @@ def handlers() -> Iterator[set[str]]:
             frame = frame.f_back
         raise Stopped(number, signal.Signals(number).name)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = signal.signal(signal.SIGTERM, stop), signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield inside
-    signal.signal(signal.SIGTERM, before)
+    signal.signal(signal.SIGTERM, before[0])
+    signal.signal(signal.SIGHUP, before[1])
 
 
 def test_results_are_in_order_and_heard_in_it() -> None:
@@ -48,11 +49,13 @@ def test_results_are_in_order_and_heard_in_it() -> None:
 
 def test_an_error_is_raised_when_those_under_way_have_ended() -> None:
     """Those not begun are left out; what is under way is told."""
-    broken_off, ended = threading.Event(), []
+    begun, broken_off, ended = threading.Event(), threading.Event(), []
 
     def action(item: int) -> None:
         if item == 0:
+            begun.wait(10)
             raise ValueError("no")
+        begun.set()
         ended.append((item, broken_off.wait(10)))
 
     with pytest.raises(ValueError, match="no"):
@@ -80,7 +83,7 @@ def test_a_signal_that_does_not_wake_the_main_thread() -> None:
 
 
 def test_signals_are_handled_where_no_lock_is_held(handlers: set[str]) -> None:
-    """Not in the midst of starting a thread or of waiting for it, whenever they arrive."""
+    """Not in the midst of starting a thread or of waiting for one, whenever they arrive."""
     delays = SimpleQueue[float]()
 
     def send() -> None:
@@ -95,7 +98,7 @@ def test_signals_are_handled_where_no_lock_is_held(handlers: set[str]) -> None:
             in_parallel(lambda _item: time.sleep(0.0004), tuple(range(40)), workers=4)
             for _ in range(3000):
                 time.sleep(0.01)
-    assert not handlers & {"submit", "wait", "result", "done", "cancel"}, handlers
+    assert not handlers & {"submit", "wait", "result", "done", "shutdown", "join"}, handlers
 
 
 @pytest.mark.usefixtures("handlers")
@@ -109,16 +112,38 @@ def test_handlers_are_as_before_and_the_systems_action_stays() -> None:
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
 
 
-def test_work_that_cannot_be_begun_ends_what_was() -> None:
-    """As where no more threads can be started."""
-    given_up, asked = threading.Event(), iter((None, RuntimeError("can't start new thread")))
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_after_an_error_waits_for_what_is_under_way() -> None:
+    """What that makes is there when it is raised, and can be removed."""
+    begun, made = threading.Event(), []
 
-    def items() -> Iterator[int]:
-        for error in asked:
-            if error is not None:
-                raise error
-            yield 1
+    def action(item: int) -> None:
+        if item == 0:
+            begun.wait(10)
+            raise ValueError("no")
+        begun.set()
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.5)
+        made.append(item)
 
+    with pytest.raises(Stopped):
+        in_parallel(action, (0, 1))
+    assert made == [1]
+
+
+def test_work_that_cannot_be_begun_ends_what_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first thread that cannot be started is the third one; what waits for it is left out."""
+    given_up, started, begun = threading.Event(), threading.Thread.start, []
+
+    def start(thread: threading.Thread) -> None:
+        if len(begun) == 2:
+            raise RuntimeError("can't start new thread")
+        begun.append(thread)
+        started(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    done = []
     with pytest.raises(RuntimeError, match="can't start"):
-        in_parallel(lambda _item: given_up.wait(10), items(), broken_off=given_up.set)  # type: ignore[arg-type]
-    assert given_up.is_set()
+        in_parallel(lambda item: done.append((item, given_up.wait(10))), tuple(range(5)), broken_off=given_up.set)
+    assert sorted(done) == [(0, True), (1, True)]
