@@ -82,7 +82,8 @@ class EngineWork:
         why = error.what if isinstance(error, NodeError) else str(error)
         gone = {one.object_id for one in self.result.removed}
         rest = [one for one in self._present if one.object_id not in gone]
-        self._leave(rest, why)
+        for one in rest:
+            self._leave((one,), self._reasons.get(one.object_id, why))
         if not rest:
             self.result.left.append(Left(self.engine.title, None, why))
 

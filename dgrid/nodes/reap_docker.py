@@ -22,6 +22,11 @@ _PARALLEL = 8
 _MARKED = urlencode({"filters": json.dumps({"label": [LABEL_SESSION]})})
 # Gone already, or about to go: by the run's own teardown, by its leash, by another reap.
 _GOING = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+_IN_USE = "is in use by task"
+_LOST_TASK = (
+    "; if no container of its run is left on any node, an engine has lost track of one whose start was cut off: "
+    "restart the engine of that task's node (`docker inspect --type task` on a manager of the swarm tells which)"
+)
 
 
 class DockerSocket:
@@ -68,7 +73,7 @@ class DockerSocket:
             if status < HTTPStatus.BAD_REQUEST:
                 removed.append(outcome.item)
             elif status not in _GOING:
-                failed.append((outcome.item.object_id, _message(text)))
+                failed.append((outcome.item.object_id, _message(text) + (_LOST_TASK if _IN_USE in text else "")))
         return Removal(tuple(removed), tuple(failed))
 
     def _list(self, path: str) -> list[dict[str, Any]]:

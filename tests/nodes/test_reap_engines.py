@@ -109,6 +109,22 @@ def test_what_cannot_be_removed_is_told_with_its_reason_and_hides_nothing_else()
     assert time.monotonic() - began < 4
 
 
+def test_the_engines_own_reason_is_told_though_the_time_is_over_meanwhile() -> None:
+    """Of what it has not refused, that is the reason."""
+
+    class Late(FakeEngine):
+        def remove_containers(self, containers: Sequence[Found]) -> Removal:
+            removal = super().remove_containers([one for one in containers if one.name != "b"])
+            self.found = self.too_late  # type: ignore[method-assign]
+            return removal
+
+        def too_late(self) -> tuple[Found, ...]:
+            raise EngineTimeout("node1", "the time is over")
+
+    (one,) = reaped([Late(container("a"), container("b"), stuck=["a"])], JOB, 3)
+    assert left(one) == [("a", "it is busy"), ("b", "the time is over")]
+
+
 def test_an_engine_that_does_not_answer_keeps_no_other_waiting() -> None:
     """It is given up, and told, while the other one is cleaned."""
     began = time.monotonic()
