@@ -82,8 +82,7 @@ class EngineWork:
         why = error.what if isinstance(error, NodeError) else str(error)
         gone = {one.object_id for one in self.result.removed}
         rest = [one for one in self._present if one.object_id not in gone]
-        for one in rest:
-            self._leave((one,), self._reasons.get(one.object_id, why))
+        self._leave_refused(rest, why)
         if not rest:
             self.result.left.append(Left(self.engine.title, None, why))
 
@@ -149,8 +148,7 @@ class EngineWork:
                 self._here.deadline.sleep(_SWEEP_PAUSE_S)
             before, self._present = self._present, ours(self.engine.found())
             self._note_gone(before)
-        for one in self._present:
-            self._leave((one,), self._reasons.get(one.object_id, "it does not go away"))
+        self._leave_refused(self._present, "it does not go away")
         self._present = ()
 
     def _remove(self, present: Sequence[Found]) -> bool:
@@ -172,6 +170,11 @@ class EngineWork:
         for one in before:
             if one.object_id not in present and self._reasons.pop(one.object_id, None) is not None:
                 self.result.removed.append(one)
+
+    def _leave_refused(self, found: Iterable[Found], otherwise: str) -> None:
+        """Each with the engine's own reason, where it gave one."""
+        for one in found:
+            self._leave((one,), self._reasons.get(one.object_id, otherwise))
 
     def _leave(self, found: Iterable[Found], why: str) -> None:
         self.result.left.extend(Left(self.engine.title, one, why) for one in found)
