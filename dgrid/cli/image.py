@@ -20,14 +20,15 @@ from dgrid.cli.allocation import allocation_options, find_nodes, find_submitter
 from dgrid.cli.image_spread import image_spread
 from dgrid.cli.narrator import say
 from dgrid.cli.settings import find_settings
-from dgrid.errors import DgridError, Stopped, UsageError
+from dgrid.cli.stopping import stopping
+from dgrid.errors import DgridError, UsageError
 from dgrid.plan.allocation import Submitter, check_submitter
 
 if TYPE_CHECKING:
     from dgrid.images.finding import Finding
     from dgrid.images.machine import Workshop
 
-_STOPPING = (signal.SIGTERM, signal.SIGHUP)
+_STOPPING = (signal.SIGTERM, signal.SIGHUP)  # INT ends it as it does any command here
 # What engines call the processors that uname(2) names.
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
@@ -43,9 +44,8 @@ class _ImageGroup(click.Group):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        for signum in _STOPPING:
-            signal.signal(signum, _stop)
-        return super().invoke(ctx)
+        with stopping(_STOPPING):
+            return super().invoke(ctx)
 
 
 @click.group(cls=_ImageGroup)
@@ -283,13 +283,6 @@ def _build_arguments(texts: Iterable[str], environment: Mapping[str, str]) -> di
 
 def _date(seconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
-
-
-def _stop(signum: int, _frame: Any) -> None:
-    for each in _STOPPING:
-        # What was begun is being removed. Not SIG_IGN: Python would print that a signal at the same time is lost.
-        signal.signal(each, lambda *_: None)
-    raise Stopped(signum, signal.Signals(signum).name)
 
 
 def _say(text: str) -> None:

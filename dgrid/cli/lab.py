@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from dgrid.cli.lab_hosts import COMMANDS, caches, lab_name, open_shell, running_lab, say, this_machine
-from dgrid.cli.lab_stopping import stopping
+from dgrid.cli.stopping import stopping
 from dgrid.errors import UsageError
 from dgrid.lab.find import find_lab, lab_names
 from dgrid.lab.machine import failures_told

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from dgrid.cli.lab_stopping import stopping
 from dgrid.cli.narrator import say as write
+from dgrid.cli.stopping import stopping
 from dgrid.errors import LabError, UsageError
 from dgrid.lab.execute import Command, user_environment, write_all
 from dgrid.lab.find import Lab, find_lab
