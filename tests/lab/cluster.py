@@ -139,9 +139,12 @@ class Cluster:
         return self._job(job)["WorkDir"]
 
     def wait_idle(self, timeout_s: float = 60) -> None:
-        """Until Slurm has all nodes free: a job gets the first ones then."""
+        """Until Slurm has all nodes free: a job gets the first ones then.
+
+        Not by ``sinfo --states idle``: it lists nodes whose last job is still completing, which a job does not get.
+        """
         deadline = time.monotonic() + timeout_s
-        while len(self.text("sinfo -h -N -t idle -o %N").split()) < len(self.nodes):
+        while self.text("sinfo -h -N -o %T").split() != ["idle"] * len(self.nodes):
             assert time.monotonic() < deadline, "not all nodes are idle"
             time.sleep(0.5)
 
