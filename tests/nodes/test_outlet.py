@@ -6,12 +6,14 @@ import hashlib
 import os
 import re
 import resource
+import select
 import signal
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from pipe_ends import Pipe
 
 from dgrid.errors import OutputError, Stopped, UsageError
 from dgrid.nodes.delivery import delivered
@@ -25,41 +27,28 @@ REST = r"(9\d\d,\d\d\d|1,000,000)"
 """A megabyte, without what may be in the pipe."""
 
 
-class Pipe:
-    """A pipe whose reader reads when it is told to."""
-
-    def __init__(self):
-        self.read_end, self.write_end = os.pipe()
-
-    def read(self, number):
-        """So many bytes, waited for."""
-        parts = []
-        while number:
-            parts.append(os.read(self.read_end, min(number, 1 << 16)))
-            assert parts[-1]
-            number -= len(parts[-1])
-        return b"".join(parts)
-
-    def close(self):
-        for end in (self.read_end, self.write_end):
-            try:
-                os.close(end)
-            except OSError:
-                continue
+@pytest.fixture
+def pipes():
+    """Two. A number of a descriptor is free for other tests only when no outlet can write to it any more."""
+    made = Pipe(), Pipe()
+    yield made
+    for pipe in made:
+        pipe.leave()
+    for thread in threading.enumerate():
+        if isinstance(thread, Outlet):
+            assert thread.wait(10)
+    for pipe in made:
+        pipe.end()
 
 
 @pytest.fixture
-def pipe():
-    made = Pipe()
-    yield made
-    made.close()
+def pipe(pipes):
+    return pipes[0]
 
 
 @pytest.fixture
-def other_pipe():
-    made = Pipe()
-    yield made
-    made.close()
+def other_pipe(pipes):
+    return pipes[1]
 
 
 @pytest.fixture
@@ -207,7 +196,7 @@ def test_a_reader_that_goes_away_is_noticed_at_once(outlet_of, pipe, tmp_path, s
     outlet.on_failure = failed.set
     thread = putting(outlet, bytes(MB))
     thread.join(3)
-    os.close(pipe.read_end)
+    pipe.leave()
     assert failed.wait(3)
     with pytest.raises(OutputError) as caught:
         outlet.put(b"x")
@@ -217,7 +206,7 @@ def test_a_reader_that_goes_away_is_noticed_at_once(outlet_of, pipe, tmp_path, s
 def test_a_reader_of_stderr_may_go_away(outlet_of, pipe):
     """A program goes on without it."""
     outlet = outlet_of(name="stderr")
-    os.close(pipe.read_end)
+    pipe.leave()
     outlet.put(bytes(3 * MB))
     assert outlet.wait(3)
     assert outlet.failure is None
@@ -272,15 +261,23 @@ class TestOutlets:
         assert other_pipe.read(3) == b"err"
         assert not outlets.settle(0)
 
-    def delivering(self, outlets, stop, act):
-        threading.Timer(0.8, act).start()
+    def delivering(self, outlets, stop, said, act):
+        """``act`` when dgrid has said that it waits."""
+
+        def wait():
+            select.select([said.read_end], [], [])
+            act()
+
+        thread = threading.Thread(target=wait)
+        thread.start()
         with stop.installed(), delivered(Streams(outlets=outlets), stop, 0.3):
             outlets(False, bytes(MB))
+        thread.join()
 
     def test_the_end_waits_for_the_reader(self, pipe, other_pipe):
         """And says so."""
         outlets = Outlets(pipe.write_end, other_pipe.write_end, None)
-        self.delivering(outlets, StopSignals(), lambda: pipe.read(MB))
+        self.delivering(outlets, StopSignals(), other_pipe, lambda: pipe.read(MB))
         said = os.read(other_pipe.read_end, 1000).decode()
         assert re.fullmatch(rf"dgrid: waiting until the reader of stdout has taken the last {REST} bytes\n", said)
 
@@ -289,7 +286,7 @@ class TestOutlets:
         """The number of bytes that are lost is told."""
         outlets = Outlets(pipe.write_end, other_pipe.write_end, Spool(tmp_path) if spooled else None)
         with pytest.raises(Stopped):
-            self.delivering(outlets, StopSignals(), lambda: os.kill(os.getpid(), signal.SIGTERM))
+            self.delivering(outlets, StopSignals(), other_pipe, lambda: os.kill(os.getpid(), signal.SIGTERM))
         lost = os.read(other_pipe.read_end, 1000).decode().splitlines()[1]
         assert re.match(rf"dgrid: the last {REST} bytes of stdout were not delivered to their reader", lost)
         assert lost.endswith("reader" if spooled else "nor what the container engine still held")
@@ -320,4 +317,4 @@ class TestOutlets:
         """Is an error of the run."""
         outlets = Outlets(pipe.write_end, other_pipe.write_end, None)
         with pytest.raises(OutputError):
-            self.delivering(outlets, StopSignals(), lambda: os.close(pipe.read_end))
+            self.delivering(outlets, StopSignals(), other_pipe, pipe.leave)

@@ -9,12 +9,16 @@ import time
 from pathlib import Path
 
 import pytest
+from pipe_ends import Pipe
 
 from dgrid.errors import OutputError, UsageError
 from dgrid.nodes.container_stream import AttachStream
 from dgrid.nodes.outlet import write_all
 from dgrid.nodes.output import LogDirectory, Pump, StdinPump, to_streams
 from dgrid.nodes.terminal import Streams, raw_terminal, size
+
+NOT_OPEN = 1_000_000
+"""A descriptor that no test has."""
 
 
 class FakeAttached:
@@ -41,14 +45,10 @@ class FakeAttached:
 
 @pytest.fixture
 def pipe():
-    """(read, write) ends; closed at the end."""
-    ends = os.pipe()
-    yield ends
-    for end in ends:
-        try:
-            os.close(end)
-        except OSError:
-            continue
+    made = Pipe()
+    yield made
+    made.leave()
+    made.end()
 
 
 def non_blocking(descriptor):
@@ -63,52 +63,49 @@ def read_all(descriptor, into):
 
 def test_everything_is_written_to_a_descriptor_that_does_not_block(pipe):
     """Somebody who shares it may have made it so; 3 MB through a slow pipe arrive whole."""
-    read, write = pipe
-    non_blocking(write)
+    non_blocking(pipe.write_end)
     data, arrived = os.urandom(3_000_000), hashlib.sha256()
-    reader = threading.Thread(target=read_all, args=(read, arrived))
+    reader = threading.Thread(target=read_all, args=(pipe.read_end, arrived))
     reader.start()
-    write_all(write, data)
-    os.close(write)
+    write_all(pipe.write_end, data)
+    pipe.end()
     reader.join()
     assert arrived.digest() == hashlib.sha256(data).digest()
 
 
 def test_waiting_for_a_slow_reader_costs_no_cpu(pipe):
     """It sleeps until there is room."""
-    read, write = pipe
-    non_blocking(write)
-    threading.Timer(0.5, lambda: [os.read(read, 65536) for _ in range(4)]).start()
+    non_blocking(pipe.write_end)
+    reader = threading.Timer(0.5, pipe.read, (200_000,))
+    reader.start()
     began = time.thread_time()
-    write_all(write, b"x" * 200_000)
+    write_all(pipe.write_end, b"x" * 200_000)
+    reader.join()
     assert time.thread_time() - began < 0.2
 
 
 def test_stdout_and_stderr_go_their_own_ways(pipe, tmp_path):
     """Byte for byte."""
-    read, write = pipe
     with (tmp_path / "stderr").open("wb") as stderr:
-        sink = to_streams(Streams(0, write, stderr.fileno()))
+        sink = to_streams(Streams(0, pipe.write_end, stderr.fileno()))
         sink(False, b"out\0\xff")
         sink(True, b"err")
-    assert os.read(read, 100) == b"out\0\xff"
+    assert os.read(pipe.read_end, 100) == b"out\0\xff"
     assert (tmp_path / "stderr").read_bytes() == b"err"
 
 
 def test_a_reader_that_has_gone_is_an_error_of_stdout(pipe):
     """As SIGPIPE would end any program: 141."""
-    read, write = pipe
-    os.close(read)
+    pipe.leave()
     with pytest.raises(OutputError) as caught:
-        to_streams(Streams(0, write, write))(False, b"x")
+        to_streams(Streams(0, pipe.write_end, pipe.write_end))(False, b"x")
     assert (caught.value.reader_gone, caught.value.exit_code) == (True, 141)
 
 
 def test_a_reader_of_stderr_that_has_gone_is_no_error(pipe):
     """A program goes on without its messages being read."""
-    read, write = pipe
-    os.close(read)
-    to_streams(Streams(0, 1, write))(True, b"x")
+    pipe.leave()
+    to_streams(Streams(0, 1, pipe.write_end))(True, b"x")
 
 
 def test_a_full_disk_is_told():
@@ -148,9 +145,8 @@ class TestPump:
 
     def test_a_reader_that_has_gone_is_told(self, pipe):
         """As what it is."""
-        read, write = pipe
-        os.close(read)
-        failure = self.pumped(FakeAttached((False, b"a")), to_streams(Streams(0, write, 2)))
+        pipe.leave()
+        failure = self.pumped(FakeAttached((False, b"a")), to_streams(Streams(0, pipe.write_end, 2)))
         assert isinstance(failure, OutputError)
         assert failure.reader_gone
 
@@ -160,35 +156,31 @@ class TestStdinPump:
 
     def test_all_of_it_and_its_end(self, pipe):
         """The container sees the end."""
-        read, write = pipe
         attached = FakeAttached()
-        pump = StdinPump(attached, read)
+        pump = StdinPump(attached, pipe.read_end)
         pump.start()
-        os.write(write, b"hello")
-        os.close(write)
+        os.write(pipe.write_end, b"hello")
+        pipe.end()
         assert attached.input_ended.wait(3)
         assert attached.received == b"hello"
 
     def test_a_pause_on_a_descriptor_that_does_not_block_is_no_end(self, pipe):
         """Somebody who shares it may have made it so."""
-        read, write = pipe
-        non_blocking(read)
+        non_blocking(pipe.read_end)
         attached = FakeAttached()
-        StdinPump(attached, read).start()
+        StdinPump(attached, pipe.read_end).start()
         for part in (b"one ", b"two"):
             time.sleep(0.1)
             assert not attached.input_ended.is_set()
-            os.write(write, part)
-        os.close(write)
+            os.write(pipe.write_end, part)
+        pipe.end()
         assert attached.input_ended.wait(3)
         assert attached.received == b"one two"
 
     def test_no_stdin_at_all_is_an_end(self):
         """As in `dgrid <&-`."""
-        descriptor = os.open("/dev/null", os.O_RDONLY)
-        os.close(descriptor)
         attached = FakeAttached()
-        StdinPump(attached, descriptor).start()
+        StdinPump(attached, NOT_OPEN).start()
         assert attached.input_ended.wait(3)
 
     @pytest.mark.parametrize("error", [BrokenPipeError, OSError, EOFError])
@@ -204,9 +196,9 @@ class TestStdinPump:
                 raise error
 
         attached = Deaf()
-        pump = StdinPump(attached, pipe[0])
+        pump = StdinPump(attached, pipe.read_end)
         pump.start()
-        os.write(pipe[1], b"x")
+        os.write(pipe.write_end, b"x")
         pump.join(3)
         assert not pump.is_alive()
         assert attached.input_ended.is_set()
@@ -250,13 +242,13 @@ class TestTerminal:
 
     def test_a_terminal_on_both_sides(self, terminal, pipe):
         """stdin and stdout, whatever stderr is."""
-        assert Streams(terminal, terminal, pipe[1]).are_terminal()
-        assert not Streams(pipe[0], terminal, terminal).are_terminal()
-        assert not Streams(terminal, pipe[1], terminal).are_terminal()
+        assert Streams(terminal, terminal, pipe.write_end).are_terminal()
+        assert not Streams(pipe.read_end, terminal, terminal).are_terminal()
+        assert not Streams(terminal, pipe.write_end, terminal).are_terminal()
 
     def test_a_closed_descriptor_is_no_terminal(self):
         """Nor an error."""
-        assert not Streams(987, 987, 2).are_terminal()
+        assert not Streams(NOT_OPEN, NOT_OPEN, 2).are_terminal()
 
     def test_raw_mode_ends_as_it_began(self, terminal):
         """Also after an error."""

@@ -111,6 +111,7 @@ def test_a_batch_system_suspends_and_ends_jobs(docker_jobs: Jobs) -> None:
     are gone before the batch system's patience is over, and the head was told. The end of the ssh connection to the
     first node, by which the leash there was out of the batch system's reach, changes nothing of that."""
     lab = docker_jobs.lab
+    lab.wait_idle()
     says = COUNTING[2].replace("trap 'exit 3' USR2", "trap 'echo told; exit' TERM")
     arguments = docker_jobs.write(head("bash", "-c", says, stop_grace_s=3), sleepers(1), nodes=lab.nodes[:2])
     definition = arguments.split("--dockdef=")[1]
