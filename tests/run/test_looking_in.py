@@ -60,6 +60,7 @@ class Running:
 @pytest.fixture(scope="module")
 def job(docker_lab: Cluster) -> Iterator[Running]:
     """A job of the batch system, on three nodes: its head reads, same-* wait, ticker talks, once has ended with 3."""
+    docker_lab.wait_idle()  # a job gets the first nodes then
     directory = _written(Jobs(docker_lab, "docker"), NODES, scale=3)
     script = f"#PBS -l nodes=3:ppn=3\ncd {directory}; exec 3<>in; exec dgrid --dockdef=job.json <&3 >out 2>err\n"
     running = Running(docker_lab, directory, docker_lab.qsub(f"#!/bin/bash\n{script}"))
