@@ -31,14 +31,20 @@ def test_dgrid_killed_with_its_whole_session(jobs: Jobs) -> None:
 
 
 def test_other_runs_are_left_alone(docker_jobs: Jobs) -> None:
-    """Killing one run touches no container of another, nor one that is nobody's."""
+    """Killing one run touches no container of another, nor one that is nobody's.
+
+    They start one after the other: of two overlay networks that come up at once Docker 26.1 may not attach to one.
+    """
     first, second = docker_jobs.lab.nodes[:2]
     docker_jobs.lab.run(
         "docker run -d --name bystander --network none debian:trixie-slim sleep 900", host=second, check=True
     )
-    other = docker_jobs.write(head("sleep", "15"), worker("w"))
+    other = docker_jobs.write(head("sleep", "16"), worker("w"))
     killed = docker_jobs.write(head("sleep", "1000"), worker("w"))
-    script = f"dgrid {other} -q & other=$!; {START.format(options=killed, extra='')}; kill -KILL $!; wait $other"
+    started = "until pgrep -fx 'sleep 16' >/dev/null || ! kill -0 $other; do sleep 0.1; done"
+    script = (
+        f"dgrid {other} -q & other=$!; {started}; {START.format(options=killed, extra='')}; kill -KILL $!; wait $other"
+    )
     try:
         done = docker_jobs.lab.run(script, host=first, timeout=120)
         assert done.returncode == 0, done.stderr
