@@ -265,10 +265,10 @@ class TestOutlets:
         """``act`` when dgrid has said that it waits."""
 
         def wait():
-            select.select([said.read_end], [], [])
+            select.select([said.read_end], [], [], 10)
             act()
 
-        thread = threading.Thread(target=wait)
+        thread = threading.Thread(target=wait, daemon=True)
         thread.start()
         with stop.installed(), delivered(Streams(outlets=outlets), stop, 0.3):
             outlets(False, bytes(MB))
